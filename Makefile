@@ -1,0 +1,72 @@
+# `make` alone lists the targets. Everything is installed into .venv, nothing into the system but
+# the database servers of the tests.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+TREE ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# What .venv holds: the package alone, or all that is needed to work on it.
+PACKAGE := .venv/.package
+DEVELOPMENT := .venv/.development
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install servers test test-sqlite lint format sql bench build ci clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(PACKAGE) ## Run the demonstration (TREE=folder to look through)
+	$(BIN)/python -m examples.demo $(TREE)
+
+install: $(DEVELOPMENT) ## Create .venv with the package and the tools (PYTHON=python3.13)
+
+servers: ## Install PostgreSQL and MariaDB for the tests, if they are missing; starts nothing
+	@tests/install_servers.sh
+
+test: $(DEVELOPMENT) servers ## Run all tests on PostgreSQL, MariaDB and SQLite (PYTEST_ARGS='-k ...')
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-sqlite: $(DEVELOPMENT) ## Run the tests that need no database server
+	$(BIN)/python -m pytest --db sqlite $(PYTEST_ARGS)
+
+lint: $(DEVELOPMENT) ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEVELOPMENT) ## Repair what ruff can repair
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+sql: $(DEVELOPMENT) ## Write every compiled statement to tests/store/sql, to be read and compared
+	$(BIN)/python -m tests.store.write_sql
+
+bench: $(DEVELOPMENT) servers ## Measure, on private servers that do wait for the disk
+	$(BIN)/python -m bench
+
+build: $(DEVELOPMENT) ## Build the wheel into dist
+	$(PIP) install --group build
+	$(BIN)/python -m build --wheel
+
+ci: lint test ## What CI runs
+
+clean: ## Delete .venv and everything that was built or cached
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "$(PYTHON) -m venv failed. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; }
+
+$(PACKAGE): pyproject.toml | $(BIN)/python
+	$(PIP) install --editable .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml | $(BIN)/python
+	$(PIP) install --upgrade 'pip>=25.1'  # the first that knows --group
+	$(PIP) install --editable '.[mysql]' --group test --group lint
+	@touch $(PACKAGE) $@

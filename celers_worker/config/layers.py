@@ -1,0 +1,231 @@
+"""What the file, the environment and the flags say, each for itself.
+
+A layer carries only what was set: absent is not default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from celers_worker.config.documents import Document, find_document, read_text
+from celers_worker.config.settings import NAMED_TABLES, TABLES, setting_at, settings_of
+from celers_worker.config.url import has_password
+from celers_worker.core.errors import ConfigurationError
+from celers_worker.core.names import check_queue_name, check_task_name, nearest
+
+URL = "database.url"
+URL_FILE = "CELERS_DATABASE_URL_FILE"
+CREDENTIAL = "$CREDENTIALS_DIRECTORY/database_url"
+
+#: What Kubernetes sets for a service called celers-worker or celers-metrics; none of it is ours.
+_KUBERNETES = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?$"
+)
+_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
+
+_FLAGS = {"worker.queues": "--queue", "worker.modules": "--module"}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as somebody wrote it, unchecked; ``where`` is its source with the line."""
+
+    value: object
+    source: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one source sets, by dotted key, and what is wrong with the rest of it."""
+
+    values: dict[str, Given] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def flag_of(key: str) -> str:
+    """Return the flag for *key*: ``--concurrency`` for worker.concurrency, else ``--log-level``."""
+    name = key.removeprefix("worker.").replace(".", "-").replace("_", "-")
+    return _FLAGS.get(key, f"--{name}")
+
+
+def file_layer(file: Path | None, environment: Mapping[str, str], directory: Path) -> Layer:
+    """Return what the configuration file sets."""
+    layer = Layer()
+    try:
+        document = find_document(file, environment, directory)
+    except ConfigurationError as error:
+        layer.problems.extend(error.problems)
+        return layer
+    if document is None:
+        return layer
+    for table, content in document.content.items():
+        if table in NAMED_TABLES and isinstance(content, dict):
+            _add_named_tables(layer, document, table, content)
+        elif table in TABLES and isinstance(content, dict):
+            _add_table(layer, document, (table,), content)
+        else:
+            problem = _misplaced(table, content)
+            layer.problems.append(f"{document.where(table)}: {problem}")
+    url = layer.values.get(URL)
+    if url and document.readable_by_all and isinstance(url.value, str) and has_password(url.value):
+        layer.problems.append(
+            f"{url.where}: everybody on this host can read the password of database.url: "
+            f"run `chmod 600 {document.name}`."
+        )
+    return layer
+
+
+def _add_named_tables(
+    layer: Layer, document: Document, table: str, content: Mapping[str, Any]
+) -> None:
+    check = check_queue_name if table == "queues" else check_task_name
+    for name, inner in content.items():
+        where = document.where(table, name)
+        try:
+            check(name)
+        except ConfigurationError as error:
+            layer.problems.append(f"{where}: [{table}]: {error}")
+            continue
+        if isinstance(inner, dict):
+            _add_table(layer, document, (table, name), inner)
+        else:
+            layer.problems.append(f"{where}: {table}.{name} must be a table: [{table}.{name}].")
+
+
+def _add_table(
+    layer: Layer, document: Document, path: tuple[str, ...], content: Mapping[str, Any]
+) -> None:
+    known = settings_of(path[0])
+    for name, value in content.items():
+        where = document.where(*path, name)
+        if name in known:
+            layer.values[".".join((*path, name))] = Given(value, document.name, where)
+        elif len(path) > 1 and isinstance(value, dict):
+            # [handlers.shop.pay] is TOML for a table in a table.
+            layer.problems.append(
+                f"{where}: put a name with dots in quotes: "
+                f'[{path[0]}."{path[1]}.{_joined(name, value)}"].'
+            )
+        else:
+            layer.problems.append(
+                f"{where}: unknown key {name[:80]!r} in [{'.'.join(path)}]."
+                f"{_elsewhere(name, known, path[0])}"
+            )
+
+
+def _joined(name: str, content: Mapping[str, Any]) -> str:
+    """Return the rest of a dotted name that TOML has read as nested tables."""
+    inner = next(((key, value) for key, value in content.items() if isinstance(value, dict)), None)
+    return f"{name}.{_joined(*inner)}" if inner else name
+
+
+def _elsewhere(name: str, known: Iterable[str], table: str) -> str:
+    homes = [f"[{other}]" for other in TABLES if other != table and name in settings_of(other)]
+    return nearest(name, known) or (f" It belongs in {' or '.join(homes)}." if homes else "")
+
+
+def _misplaced(table: str, content: object) -> str:
+    if table in TABLES:
+        return f"{table} must be a table: write [{table}] once, and its keys below."
+    if table in NAMED_TABLES:
+        return f"{table} must hold a table for each name: [{table}.NAME]."
+    shown = table[:80]
+    if isinstance(content, dict):
+        hint = nearest(table, [*TABLES, *NAMED_TABLES])
+        return f"unknown table [{shown}].{hint or f' There are {_listed()}.'}"
+    keys = {key: name for name in TABLES for key in settings_of(name)}
+    home = keys.get(table)
+    hint = f" It belongs in [{home}]." if home else nearest(table, keys)
+    return f"unknown key {shown!r} outside of any table.{hint}"
+
+
+def _listed() -> str:
+    return ", ".join(f"[{name}]" for name in (*TABLES, *(f"{name}.NAME" for name in NAMED_TABLES)))
+
+
+def environment_layer(environment: Mapping[str, str], directory: Path) -> Layer:
+    """Return what CELERS_<TABLE>_<KEY> variables set, CELERS_APP and CELERS_DATABASE_URL_FILE."""
+    layer = Layer()
+    variables = dict(_variables())
+    for name in sorted(environment):
+        text = environment[name]
+        if not _is_ours(name, text):
+            continue
+        key = variables.get(name)
+        if key is None:
+            layer.problems.append(_unknown_variable(name, variables))
+        elif key in layer.values:
+            layer.problems.append(f"{layer.values[key].where} and {name} are both set: unset one.")
+        elif name == URL_FILE:
+            _add_url_from(layer, directory / text, text, name)
+        else:
+            layer.values[key] = Given(setting_at(key).kind.parse(text.strip()), name, name)
+    return layer
+
+
+def _is_ours(name: str, text: str) -> bool:
+    tables = (f"CELERS_{table.upper()}_" for table in (*TABLES, *NAMED_TABLES))
+    if name != "CELERS_APP" and not name.startswith(tuple(tables)):
+        return False
+    return not _KUBERNETES.search(name) and not (
+        name.endswith("_PORT") and _KUBERNETES_PORT.match(text)
+    )
+
+
+def _variables() -> Iterator[tuple[str, str]]:
+    yield "CELERS_APP", "worker.app"
+    yield URL_FILE, URL
+    for table in TABLES:
+        for key in settings_of(table):
+            yield f"CELERS_{table}_{key}".upper(), f"{table}.{key}"
+
+
+def _unknown_variable(name: str, variables: Mapping[str, str]) -> str:
+    for table in NAMED_TABLES:
+        if name.startswith(f"CELERS_{table.upper()}_"):
+            limits = ", or CELERS_WORKER_QUEUES=emails:4" if table == "queues" else ""
+            return f"{name}: no variable sets [{table}.NAME]: use the configuration file{limits}."
+    return f"{name}: unknown variable.{nearest(name, variables)}"
+
+
+def flag_layer(flags: Mapping[str, object]) -> Layer:
+    """Return what flags set; None, and the empty tuple of a flag that may be repeated, do not."""
+    layer = Layer()
+    for key, value in flags.items():
+        if value is None or value == ():
+            continue
+        flag = flag_of(key)
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            value = ",".join(value)  # --queue emails --queue reports:4 is --queue emails,reports:4
+        try:
+            kind = setting_at(key).kind
+        except KeyError:
+            layer.problems.append(f"{flag}: unknown setting {key!r}.")
+        else:
+            parsed = kind.parse(value) if isinstance(value, str) else value
+            layer.values[key] = Given(parsed, flag, flag)
+    return layer
+
+
+def credential_layer(environment: Mapping[str, str]) -> Layer:
+    """Return the database's URL if systemd passes it as the credential ``database_url``."""
+    layer = Layer()
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    if directory and os.path.exists(path := Path(directory, "database_url")):
+        _add_url_from(layer, path, str(path), CREDENTIAL)
+    return layer
+
+
+def _add_url_from(layer: Layer, path: Path, name: str, source: str) -> None:
+    try:
+        text, _ = read_text(path, name, f"{source}: ")
+    except ConfigurationError as error:
+        layer.problems.extend(error.problems)
+    else:
+        layer.values[URL] = Given(text.strip(), source, source)

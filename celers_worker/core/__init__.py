@@ -1,0 +1,1 @@
+"""Rules: no I/O, no clock, no asyncio."""

@@ -1,0 +1,175 @@
+"""What a run came to, and what follows from it. Pure: no clock, no database.
+
+``max_retries = N`` means 1 + N runs. A run counts when its handler failed, timed out, or its
+worker died with it; a release, a snooze and a shutdown do not count.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from celers_worker.core import signals
+from celers_worker.core.errors import PayloadError
+from celers_worker.core.payload import encode_result
+from celers_worker.core.retry import RetryPolicy
+from celers_worker.core.task import Task
+
+#: Longer texts are cut in the middle: the first frames and the last line are what people read.
+MESSAGE_LIMIT = 4_000
+TRACEBACK_LIMIT = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one attempt failed: the exception's type, message and traceback, cut to a bound."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned; ``result`` is its value as JSON, or None for None."""
+
+    result: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed and another is allowed, after ``delay``."""
+
+    delay: timedelta
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Given back unrun or snoozed; the attempt does not count. No ``delay``: it keeps its place."""
+
+    delay: timedelta | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Stopped on request."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Its time to live ran out before it was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Will not be tried again: attempts are used up, or trying again cannot help."""
+
+    reason: str
+    failure: Failure
+
+
+Outcome: TypeAlias = Completed | Retry | Release | Cancelled | Expired | Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """An outcome on its way to the database, with the lease that entitles to write it."""
+
+    task: Task
+    outcome: Outcome
+
+
+def outcome_of_crash(
+    *, retry_count: int, crash_count: int, max_retries: int, max_crashes: int, worker: str
+) -> Release | Dead:
+    """Decide about a task whose worker died with it: the counts are those before this crash.
+
+    It goes back if attempts are left. A task that keeps killing its workers is poison: it is dead
+    after ``max_crashes`` of them, whatever its attempts.
+    """
+    failure = worker_lost(worker)
+    attempt = retry_count + crash_count + 1
+    if crash_count + 1 >= max_crashes:
+        return Dead(f"poison: {crash_count + 1} workers died with it", failure)
+    if attempt > max_retries:
+        return Dead(f"attempt {attempt} of {max_retries + 1} died with its worker", failure)
+    return Release(reason=str(failure))
+
+
+def worker_lost(worker: str) -> Failure:
+    """Why a run never reported: its worker is gone."""
+    return Failure("WorkerLost", f"worker {worker} stopped renewing its lease")
+
+
+def outcome_of_value(value: object) -> Outcome:
+    """Turn what a handler returned into an outcome.
+
+    A result that cannot be stored does not repeat work that was done: the task is dead, at once.
+    """
+    if value is None:
+        return Completed()
+    try:
+        return Completed(encode_result(value))
+    except PayloadError as error:
+        return Dead("its result cannot be stored", failure_of(error))
+
+
+def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> Outcome:
+    """Turn what a handler raised into an outcome: the whole retry policy of Celers."""
+    match error:
+        case signals.Snooze():
+            return Release(error.after, str(error))
+        case signals.Cancel():
+            return Cancelled(str(error))
+        case signals.Dead():
+            return Dead(str(error), failure_of(error))
+        case _ if task.is_last_attempt:
+            return Dead(
+                f"attempt {task.attempt} of {task.max_retries + 1} failed", failure_of(error)
+            )
+        case signals.Retry(after=timedelta() as after):
+            return Retry(after, failure_of(error))
+        case signals.Retry():
+            return Retry(policy.delay(task.attempt, error), failure_of(error))
+        case _ if not policy.allows(error):
+            return Dead(f"{type(error).__name__} is not retried", failure_of(error))
+        case _:
+            return Retry(policy.delay(task.attempt, error), failure_of(error))
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Describe *error*; never fails itself, whatever the exception's own methods do."""
+    kind = type(error)
+    name = (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be shown: __str__ failed)"
+    try:
+        trace = "".join(traceback.format_exception(error))
+    except Exception:
+        trace = "(its traceback cannot be shown)"
+    return Failure(
+        _storable(name, 255), _storable(message, MESSAGE_LIMIT), _storable(trace, TRACEBACK_LIMIT)
+    )
+
+
+def _storable(text: str, limit: int) -> str:
+    """Cut the middle of *text*, and replace what PostgreSQL cannot hold: NUL and lone surrogates."""
+    if len(text) > limit:
+        half = limit // 2 - 10
+        text = f"{text[:half]}\n… cut …\n{text[-half:]}"
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,42 @@
+"""Whether and when a failed run is tried again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from celers_worker.core import backoff
+from celers_worker.core.backoff import Backoff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """A handler's answer to its own failures.
+
+    ``retry_on``: only these exceptions are worth another attempt. ``dead_on``: these never are,
+    and win. Both count subclasses. ``on`` gives single exceptions a backoff of their own; the
+    most specific class wins.
+    """
+
+    backoff: Backoff = field(default_factory=backoff.exponential)
+    retry_on: tuple[type[BaseException], ...] = (BaseException,)
+    dead_on: tuple[type[BaseException], ...] = ()
+    on: tuple[tuple[type[BaseException], Backoff], ...] = ()
+
+    def allows(self, error: BaseException) -> bool:
+        """Whether another attempt after *error* can help at all."""
+        return isinstance(error, self.retry_on) and not isinstance(error, self.dead_on)
+
+    def delay(self, failures: int, error: BaseException) -> timedelta:
+        """How long to wait after the run number *failures* ended in *error*.
+
+        A backoff of the user's that itself fails must not lose the task: the default stands in.
+        """
+        matching = [entry for entry in self.on if isinstance(error, entry[0])]
+        chosen = (
+            max(matching, key=lambda entry: len(entry[0].__mro__))[1] if matching else self.backoff
+        )
+        try:
+            return chosen.delay(failures)
+        except Exception:
+            return backoff.exponential().delay(failures)

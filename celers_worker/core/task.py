@@ -1,0 +1,177 @@
+"""The life of a task.
+
+    blocked ──parents done──▶ pending ──claim──▶ processing ──settle──▶ completed
+       │                       │  ▲ ▲                │ │ ├────────────▶ cancelled ──┐
+       │                       │  │ └─retry, release─┘ │ ├────────────▶ expired ────┤
+       └──── cancel, expire ───┘  │       reap         │ └────────────▶ failed ─────┤
+                                  └──────────────── requeue ────────────────────────┘
+
+``blocked``, ``pending`` and ``processing`` are rows of the hot table. The others have left it:
+``failed`` to the dead letter queue, the rest to the archive.
+Nothing outside this module decides which state follows which.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+
+class TaskState(StrEnum):
+    """Where a task is in its life."""
+
+    BLOCKED = "blocked"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+LIVE = frozenset({TaskState.BLOCKED, TaskState.PENDING, TaskState.PROCESSING})
+ARCHIVED = frozenset({TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED})
+
+TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
+    TaskState.BLOCKED: frozenset({TaskState.PENDING, TaskState.CANCELLED, TaskState.EXPIRED}),
+    TaskState.PENDING: frozenset({TaskState.PROCESSING, TaskState.CANCELLED, TaskState.EXPIRED}),
+    TaskState.PROCESSING: frozenset(
+        {
+            TaskState.PENDING,
+            TaskState.COMPLETED,
+            TaskState.CANCELLED,
+            TaskState.EXPIRED,
+            TaskState.FAILED,
+        }
+    ),
+    TaskState.FAILED: frozenset({TaskState.PENDING}),
+    TaskState.COMPLETED: frozenset(),
+    TaskState.CANCELLED: frozenset({TaskState.PENDING}),
+    TaskState.EXPIRED: frozenset({TaskState.PENDING}),
+}
+
+DEFAULT_QUEUE = "default"
+DEFAULT_MAX_RETRIES = 3
+MAX_RETRIES_LIMIT = 1_000
+PRIORITY_RANGE = range(-(2**31), 2**31)
+UNIQUE_KEY_BYTES = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A task as its producer describes it; the id is made here, so that an enqueue can be repeated.
+
+    ``max_retries`` is the number of runs *after* the first: the task runs at most 1 + max_retries
+    times. ``delay`` counts from the database's now; ``at`` wins over it.
+    """
+
+    id: UUID = field(default_factory=lambda: new_id())
+    name: str
+    payload: bytes
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    max_retries: int = DEFAULT_MAX_RETRIES
+    delay: timedelta = timedelta(0)
+    at: datetime | None = None
+    timeout: timedelta | None = None
+    expires: timedelta | None = None
+    unique_key: str | None = None
+    fingerprint: str | None = None
+    metadata: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of a NewTask: its id, or the id of the live task that has its unique key."""
+
+    id: UUID
+    existing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A claimed task, as a handler is given it. ``lease`` fences every write about this run.
+
+    The order of the fields is the order of the columns in ``store.statements.CLAIMED``.
+    """
+
+    id: UUID
+    lease: int
+    name: str
+    queue: str
+    payload: bytes
+    priority: int
+    retry_count: int
+    crash_count: int
+    max_retries: int
+    created_at: datetime
+    scheduled_at: datetime
+    started_at: datetime
+    timeout: float | None
+    expired: bool
+    metadata: str | Mapping[str, object] | None = None
+
+    @property
+    def attempt(self) -> int:
+        """The number of this run, from 1. Runs that failed and runs whose worker died count."""
+        return self.retry_count + self.crash_count + 1
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure of this run is final."""
+        return self.attempt > self.max_retries
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a worker has room for.
+
+    ``total`` tasks in all; of each queue in ``queues`` no more than its number; of any other queue
+    no more than ``others`` (None: the others are not served); of each handler in ``handlers`` no
+    more than its number.
+    """
+
+    total: int
+    queues: Mapping[str, int] = field(default_factory=dict)
+    others: int | None = None
+    handlers: Mapping[str, int] = field(default_factory=dict)
+
+    def room(self, queue: str) -> int:
+        """How many tasks of *queue* may be claimed."""
+        limit = self.queues.get(queue, self.others)
+        return min(self.total, limit) if limit is not None else 0
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """Names of tasks that have no room at all."""
+        return frozenset(name for name, room in self.handlers.items() if room <= 0)
+
+
+class _IdSource:
+    """UUIDv7 (RFC 9562): a millisecond clock, then a counter, then randomness.
+
+    Ids of one process rise strictly, so that tasks enqueued in one millisecond keep their order
+    and new rows go to the right edge of the primary key.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def __call__(self) -> UUID:
+        random = int.from_bytes(os.urandom(8))
+        with self._lock:
+            # 48 bits of milliseconds and 12 of counter, which carries into the milliseconds.
+            self._last = max(self._last + 1, (time.time_ns() // 1_000_000) << 12)
+            stamp = self._last
+        high = (stamp >> 12) << 16 | 0x7000 | stamp & 0xFFF
+        return UUID(int=high << 64 | 0x8000_0000_0000_0000 | random >> 2)
+
+
+new_id = _IdSource()

@@ -1,0 +1,205 @@
+"""The asynchronous store: runs transactions on an engine, with a deadline, again after a conflict.
+
+Everything here works on every database. A subclass overrides ``enqueue``, ``claim``, ``settle`` or
+``wakeups`` where its database has a faster way to the same end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from celers_worker.core.errors import Unavailable
+from celers_worker.core.outcome import Settlement
+from celers_worker.core.task import Demand, Enqueued, NewTask, Task
+from celers_worker.store import server
+from celers_worker.store.deadline import bounded
+from celers_worker.store.errors import Fault, fault_of, raise_translated
+from celers_worker.store.levels import Levels
+from celers_worker.store.transaction import CHUNK, Transaction, chunks
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: How often a transaction is tried when it conflicts with another.
+TRIES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """How a store treats its database; durations are client-side deadlines."""
+
+    connect_timeout: timedelta = timedelta(seconds=5)
+    call_timeout: timedelta = timedelta(seconds=10)
+    pool_size: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """A hint: tasks were enqueued, or (``control``) a person asked running ones for something."""
+
+    control: bool = False
+
+
+class Store:
+    """Tasks in a SQL database. One for each event loop."""
+
+    transaction: ClassVar[type[Transaction]] = Transaction
+    #: Where no notification comes, a worker looks for tasks this often, in seconds.
+    poll_pause: ClassVar[float] = 0.04
+
+    def __init__(self, url: URL, options: StoreOptions) -> None:
+        self.url = url
+        self.options = options
+        self.levels = Levels()
+        self.server: server.Server | None = None
+        self._engine: AsyncEngine | None = None
+
+    @property
+    def name(self) -> str:
+        """The database as messages call it, without its password."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
+
+    # --- from opening to closing ---
+
+    async def open(self) -> None:
+        """Connect once and check the server's version and the tables.
+
+        Raises Unavailable, Refused (too old) or SchemaError (says which command to run).
+        """
+        self.server = await self.run(lambda transaction: server.server_of(transaction.connection))
+        server.check_server(self.server)
+        await self.run(lambda transaction: server.check_schema(transaction.connection))
+
+    async def close(self) -> None:
+        """Close every connection, within the connect timeout."""
+        if self._engine is not None:
+            seconds = self.options.connect_timeout.total_seconds()
+            try:
+                await bounded(self._engine.dispose(), seconds, abandon=lambda: None)
+            except Unavailable:
+                pass  # what could not be closed in time is the server's to clean up
+            self._engine = None
+
+    async def run(
+        self,
+        operation: Callable[Concatenate[Transaction, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run *operation* in a transaction of its own and return what it returns.
+
+        It is repeated when it conflicts with another transaction, so it must not have effects
+        outside the database. Raises Unavailable when the database does not answer within
+        ``call_timeout``; then it may or may not have been committed.
+        """
+        for attempt in range(1, TRIES + 1):
+            cord = _RipCord()
+            try:
+                return await bounded(
+                    self._transact(cord, operation, args, kwargs),
+                    self.options.call_timeout.total_seconds(),
+                    abandon=cord.pull,
+                )
+            except Exception as error:
+                if fault_of(error) is not Fault.CONFLICT or attempt == TRIES:
+                    raise_translated(error, self.name)
+            await asyncio.sleep(random.uniform(0.0, 0.01 * 2**attempt))
+        raise AssertionError("the last try returns or raises")
+
+    # --- in the order of a task's life ---
+
+    async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """Add *tasks*; those whose unique key a live task has are left out, and that one is named.
+
+        When an answer is lost it asks again: the ids are the client's, so nothing is added twice.
+        Tasks beyond a thousand go in several transactions.
+        """
+        added: list[Enqueued] = []
+        for chunk in chunks(tasks, CHUNK):
+            try:
+                added += await self._enqueue(chunk)
+            except Unavailable:
+                added += await self.run(self.transaction.enqueue, chunk, repeated=True)
+        return added
+
+    async def claim(self, worker: str, demand: Demand) -> list[Task]:
+        """Lease due tasks to *worker*, no more than *demand* says, in the order they are to start."""
+        return await self.run(self.transaction.claim, worker, demand, self.levels)
+
+    async def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
+        """Write outcomes of leases still held, and return their ids; the others change nothing."""
+        return await self.run(self.transaction.settle, worker, settlements)
+
+    async def wakeups(self) -> AsyncIterator[Wakeup]:
+        """Yield when there may be something to claim. Where nothing tells, time does."""
+        while True:
+            await asyncio.sleep(self.poll_pause)
+            yield Wakeup()
+
+    # --- inside ---
+
+    async def _enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        return await self.run(self.transaction.enqueue, tasks)
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        """The driver's own arguments for a connection."""
+        return {}
+
+    def _engine_options(self) -> dict[str, Any]:
+        """The engine's options for this database."""
+        return {}
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine, made when it is first needed."""
+        if self._engine is None:
+            self._engine = create_async_engine(
+                self.url,
+                pool_size=self.options.pool_size,
+                max_overflow=0,
+                pool_timeout=self.options.call_timeout.total_seconds(),
+                # Without the password in the tracebacks of users, and without their payloads.
+                hide_parameters=True,
+                connect_args=self._connect_arguments(),
+                **self._engine_options(),
+            )
+        return self._engine
+
+    async def _transact(
+        self,
+        cord: _RipCord,
+        operation: Callable[..., R],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> R:
+        async with self.engine.connect() as connection:
+            await cord.attach(connection)
+            async with connection.begin():
+                return await connection.run_sync(
+                    lambda synchronous: operation(self.transaction(synchronous), *args, **kwargs)
+                )
+
+
+class _RipCord:
+    """Cuts a connection whose server does not answer, without asking the server."""
+
+    def __init__(self) -> None:
+        self._raw: Any = None
+
+    async def attach(self, connection: AsyncConnection) -> None:
+        self._raw = (await connection.get_raw_connection()).driver_connection
+
+    def pull(self) -> None:
+        # asyncpg has terminate; asyncmy's close only closes the socket.
+        cut = getattr(self._raw, "terminate", None) or getattr(self._raw, "close", None)
+        if cut is not None:
+            cut()

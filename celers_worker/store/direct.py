@@ -1,0 +1,124 @@
+"""The synchronous store: for producers without an event loop, the CLI and migrations."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import URL, Engine, create_engine
+
+from celers_worker.core.errors import Unavailable
+from celers_worker.core.task import Enqueued, NewTask
+from celers_worker.store import mysql, server
+from celers_worker.store.base import TRIES, StoreOptions
+from celers_worker.store.errors import Fault, fault_of, raise_translated
+from celers_worker.store.postgres.transaction import PostgresTransaction
+from celers_worker.store.sqlite import sqlite_engine
+from celers_worker.store.transaction import CHUNK, Transaction, chunks
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class DirectStore:
+    """Tasks in a SQL database, without an event loop. Safe to share between threads."""
+
+    def __init__(self, url: URL, options: StoreOptions) -> None:
+        self.url = url
+        self.options = options
+        self.transaction: type[Transaction] = (
+            PostgresTransaction if url.get_backend_name() == "postgresql" else Transaction
+        )
+        self.engine = _engine(url, options)
+
+    @property
+    def name(self) -> str:
+        """The database as messages call it, without its password."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> server.Server:
+        """Connect once and check the server's version and the tables; see ``Store.open``."""
+        found = self.run(lambda transaction: server.server_of(transaction.connection))
+        server.check_server(found)
+        self.run(lambda transaction: server.check_schema(transaction.connection))
+        return found
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def run(
+        self,
+        operation: Callable[Concatenate[Transaction, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run *operation* in a transaction of its own, again if it conflicts with another."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                with self.engine.begin() as connection:
+                    return operation(self.transaction(connection), *args, **kwargs)
+            except Exception as error:
+                if fault_of(error) is not Fault.CONFLICT or attempt == TRIES:
+                    raise_translated(error, self.name)
+            time.sleep(random.uniform(0.0, 0.01 * 2**attempt))
+        raise AssertionError("the last try returns or raises")
+
+    def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """Add *tasks*; see ``Store.enqueue``."""
+        added: list[Enqueued] = []
+        for chunk in chunks(tasks, CHUNK):
+            try:
+                added += self.run(self.transaction.enqueue, chunk)
+            except Unavailable:
+                added += self.run(self.transaction.enqueue, chunk, repeated=True)
+        return added
+
+
+def _engine(url: URL, options: StoreOptions) -> Engine:
+    connect = max(1, round(options.connect_timeout.total_seconds()))
+    call = max(1, round(options.call_timeout.total_seconds()))
+    arguments: dict[str, Any]
+    match url.get_backend_name():
+        case "sqlite":
+            return sqlite_engine(url, busy_timeout=call)
+        case "postgresql":
+            arguments = {
+                "connect_timeout": connect,
+                "application_name": "celers",
+                # The server ends what takes too long; a server that is gone, the socket does.
+                "options": f"-c statement_timeout={call * 1000}",
+                "tcp_user_timeout": call * 1000,
+            }
+            return create_engine(
+                url, pool_size=options.pool_size, hide_parameters=True, connect_args=arguments
+            )
+        case _:
+            arguments = {
+                "connect_timeout": connect,
+                "read_timeout": call,
+                "write_timeout": call,
+                "charset": "utf8mb4",
+                "init_command": mysql.SESSION,
+            }
+            return create_engine(
+                url,
+                pool_size=options.pool_size,
+                hide_parameters=True,
+                isolation_level=mysql.ISOLATION,
+                connect_args=arguments,
+            )

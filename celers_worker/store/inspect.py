@@ -1,0 +1,340 @@
+"""Reads for people: lists, one task with its history, counts. Never part of the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Integer, Select, case, cast, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from celers_worker.core.payload import decode
+from celers_worker.core.task import ARCHIVED, LIVE, TaskState
+from celers_worker.store import sql, statements
+from celers_worker.store.schema import (
+    TASK_COLUMNS,
+    archive,
+    attempts,
+    dead_letters,
+    queues,
+    results,
+    tasks,
+    workers,
+)
+from celers_worker.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Which tasks are meant; all that is given must hold. ``text`` is looked for in the error.
+
+    ``older_than`` is the age of a dead task's death, and of another's enqueue.
+    """
+
+    ids: Sequence[UUID] = ()
+    states: Sequence[TaskState] = ()
+    queue: str | None = None
+    name: str | None = None
+    worker: str | None = None
+    fingerprint: str | None = None
+    unique_key: str | None = None
+    text: str | None = None
+    older_than: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt that failed."""
+
+    number: int
+    worker: str | None
+    started_at: datetime | None
+    failed_at: datetime
+    error_type: str
+    error_message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """A task as people look at it, wherever it is kept."""
+
+    id: UUID
+    name: str
+    queue: str
+    state: TaskState
+    priority: int
+    retry_count: int
+    crash_count: int
+    max_retries: int
+    lease: int
+    created_at: datetime
+    scheduled_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    expires_at: datetime | None
+    timeout: float | None
+    worker: str | None
+    error: str | None
+    reason: str | None
+    unique_key: str | None
+    fingerprint: str | None
+    payload: bytes = field(repr=False)
+    metadata: Mapping[str, Any] | None = field(repr=False)
+    cancel_requested: bool
+
+    @property
+    def attempt(self) -> int:
+        """How many runs there were, or for a running task the number of its run."""
+        return self.retry_count + self.crash_count + (self.state is not TaskState.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueView:
+    """A queue in numbers. ``pending`` are due, ``scheduled`` not yet; ages are in seconds."""
+
+    name: str
+    pending: int = 0
+    scheduled: int = 0
+    blocked: int = 0
+    processing: int = 0
+    dead: int = 0
+    oldest_pending: float | None = None
+    paused_at: datetime | None = None
+    paused_reason: str | None = None
+    workers: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker's row; ``age`` is the time since its last heartbeat, in seconds."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    version: str
+    state: str
+    queues: Sequence[str]
+    handlers: Sequence[str]
+    concurrency: int
+    running: int
+    started_at: datetime
+    heartbeat_at: datetime
+    age: float
+
+
+def task(transaction: Transaction, task_id: UUID) -> TaskView | None:
+    """Find a task wherever it is: live, archived or dead."""
+    for table in (tasks, archive, dead_letters):
+        row = transaction.connection.execute(
+            _views(table).where(table.c.id == task_id).limit(1)
+        ).first()
+        if row is not None:
+            return _task_view(row)
+    return None
+
+
+def list_tasks(
+    transaction: Transaction, wanted: TaskFilter, *, limit: int = 50, before: UUID | None = None
+) -> list[TaskView]:
+    """The newest tasks first; *before* continues after the last of an earlier page."""
+    found: list[TaskView] = []
+    for table in _tables(wanted.states):
+        query = _views(table).where(*conditions(table, wanted))
+        if before is not None:
+            query = query.where(table.c.id < before)
+        rows = transaction.connection.execute(query.order_by(table.c.id.desc()).limit(limit))
+        found += [_task_view(row) for row in rows]
+    return sorted(found, key=lambda view: view.id, reverse=True)[:limit]
+
+
+def count_tasks(transaction: Transaction, wanted: TaskFilter) -> int:
+    """How many tasks the filter means."""
+    return sum(
+        transaction.connection.execute(
+            select(func.count()).select_from(table).where(*conditions(table, wanted))
+        ).scalar_one()
+        for table in _tables(wanted.states)
+    )
+
+
+def attempts_of(transaction: Transaction, task_id: UUID) -> list[Attempt]:
+    """The failed attempts of a task, the first one first."""
+    rows = transaction.connection.execute(
+        select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.lease)
+    )
+    return [
+        Attempt(
+            number=row.attempt,
+            worker=row.worker_id,
+            started_at=row.started_at,
+            failed_at=row.failed_at,
+            error_type=row.error_type,
+            error_message=row.error_message,
+            traceback=row.traceback,
+        )
+        for row in rows
+    ]
+
+
+def result_of(transaction: Transaction, task_id: UUID) -> Any:
+    """What the handler returned; None too if it returned nothing or its time is over."""
+    value = transaction.connection.execute(
+        select(results.c.result).where(results.c.task_id == task_id)
+    ).scalar()
+    return None if value is None else decode(value)
+
+
+def list_queues(transaction: Transaction) -> list[QueueView]:
+    """Every queue that has tasks, dead letters, a pause or a worker's name for it."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in transaction.connection.execute(_queue_counts()):
+        found[row.queue_name] = {
+            "pending": row.pending,
+            "scheduled": row.scheduled,
+            "blocked": row.blocked,
+            "processing": row.processing,
+            "oldest_pending": None if row.oldest is None else max(float(row.oldest), 0.0),
+        }
+    dead = select(dead_letters.c.queue_name, func.count()).group_by(dead_letters.c.queue_name)
+    for name, count in transaction.connection.execute(dead):
+        found.setdefault(name, {})["dead"] = count
+    for row in transaction.connection.execute(
+        select(queues).where(queues.c.paused_at.is_not(None))
+    ):
+        entry = found.setdefault(row.name, {})
+        entry["paused_at"], entry["paused_reason"] = row.paused_at, row.paused_reason
+    serving = [view.queues for view in list_workers(transaction) if view.state != "lost"]
+    for name in {name for served in serving for name in served}:
+        found.setdefault(name, {})
+    for name, entry in found.items():
+        entry["workers"] = sum(not served or name in served for served in serving)
+    return [QueueView(name=name or "(foreign)", **found[name]) for name in sorted(found)]
+
+
+def list_workers(transaction: Transaction) -> list[WorkerView]:
+    """The workers with live leases, and those lost within the last hour."""
+    age = sql.seconds_since(workers.c.heartbeat_at).label("age")
+    lapsed = (workers.c.expires_at <= sql.now()).label("lapsed")
+    rows = transaction.connection.execute(
+        select(workers, age, lapsed).order_by(workers.c.started_at)
+    )
+    return [
+        WorkerView(
+            id=row.id,
+            name=row.name,
+            host=row.host,
+            pid=row.pid,
+            version=row.version,
+            state="lost" if row.lapsed else row.state,
+            queues=row.queues,
+            handlers=row.handlers,
+            concurrency=row.concurrency,
+            running=row.running,
+            started_at=row.started_at,
+            heartbeat_at=row.heartbeat_at,
+            age=float(row.age),
+        )
+        for row in rows
+    ]
+
+
+def unhandled_names(transaction: Transaction, known: Sequence[str]) -> dict[str, int]:
+    """Names of waiting tasks that none of the *known* handlers runs, with their number."""
+    rows = transaction.connection.execute(
+        select(tasks.c.task_name, func.count())
+        .where(tasks.c.state == statements.PENDING, tasks.c.task_name.not_in(known))
+        .group_by(tasks.c.task_name)
+    )
+    return {name: count for name, count in rows}
+
+
+def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:
+    """*wanted* as conditions on *table*."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.ids:
+        found.append(table.c.id.in_(wanted.ids))
+    if wanted.states:
+        found.append(table.c.state.in_([state.value for state in wanted.states]))
+    same = {
+        "queue_name": wanted.queue,
+        "task_name": wanted.name,
+        "worker_id": wanted.worker,
+        "fingerprint": wanted.fingerprint,
+        "unique_key": wanted.unique_key,
+    }
+    found += [table.c[column] == value for column, value in same.items() if value is not None]
+    if wanted.text is not None:
+        found.append(
+            func.lower(table.c.error_message).contains(wanted.text.lower(), autoescape=True)
+        )
+    if wanted.older_than is not None:
+        instant = table.c.failed_at if table is dead_letters else table.c.created_at
+        found.append(instant < sql.later(-wanted.older_than.total_seconds()))
+    return found
+
+
+def _tables(states: Sequence[TaskState]) -> list[Any]:
+    wanted = frozenset(states or TaskState)
+    return [
+        table
+        for table, held in ((tasks, LIVE), (archive, ARCHIVED), (dead_letters, {TaskState.FAILED}))
+        if wanted & held
+    ]
+
+
+def _views(table: Any) -> Select[Any]:
+    reason = table.c.reason if table is dead_letters else table.c.cancel_reason
+    return select(*(table.c[name] for name in TASK_COLUMNS), reason.label("reason"))
+
+
+def _task_view(row: Any) -> TaskView:
+    return TaskView(
+        id=row.id,
+        name=row.task_name,
+        queue=row.queue_name,
+        state=TaskState(row.state),
+        priority=row.priority,
+        retry_count=row.retry_count,
+        crash_count=row.crash_count,
+        max_retries=row.max_retries,
+        lease=row.lease,
+        created_at=row.created_at,
+        scheduled_at=row.scheduled_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        expires_at=row.expires_at,
+        timeout=row.timeout,
+        worker=row.worker_id,
+        error=row.error_message,
+        reason=row.reason,
+        unique_key=row.unique_key,
+        fingerprint=row.fingerprint,
+        payload=bytes(row.payload),
+        metadata=row.metadata,
+        cancel_requested=row.cancel_requested_at is not None,
+    )
+
+
+def _queue_counts() -> Select[Any]:
+    def counted(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        met = conditions[0]
+        for condition in conditions[1:]:
+            met = met & condition
+        return cast(func.coalesce(func.sum(case((met, 1), else_=0)), 0), Integer)
+
+    pending = tasks.c.state == statements.PENDING
+    is_due = tasks.c.scheduled_at <= sql.now()
+    oldest = func.min(case((pending & is_due, tasks.c.scheduled_at)))
+    return select(
+        tasks.c.queue_name,
+        counted(pending, is_due).label("pending"),
+        counted(pending, ~is_due).label("scheduled"),
+        counted(tasks.c.state == TaskState.BLOCKED.value).label("blocked"),
+        counted(tasks.c.state == statements.PROCESSING).label("processing"),
+        sql.seconds_since(oldest).label("oldest"),
+    ).group_by(tasks.c.queue_name)

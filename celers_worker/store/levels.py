@@ -1,0 +1,109 @@
+"""Levels: what a worker knows of the due tasks, so that its claims walk only live index entries.
+
+A level is one priority of one queue. Within it the due tasks are a range of the claim's index,
+from a low-water mark to now. Behind the mark lie the index entries of tasks that were claimed:
+dead, but not removed while anybody holds a snapshot. A plain claim walks them all again each time.
+
+Marks are hints. A task committed late below its mark, or of a priority not seen yet, is found by the
+next sweep, which runs when a claim comes back short and at least every second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from celers_worker.core.task import Demand, Task
+
+#: Between sweeps under load, in seconds: how late a task below the mark may start.
+SWEEP_INTERVAL = 1.0
+#: Tasks committed out of order by less than this need no sweep.
+SLACK = timedelta(seconds=2)
+
+
+@dataclass(slots=True)
+class Level:
+    """Due tasks of one priority of one queue, from ``mark`` on; ``room`` of them may be claimed."""
+
+    queue: str
+    priority: int
+    mark: datetime
+    room: int = 0
+
+
+class Levels:
+    """The due levels of the queues a worker serves."""
+
+    def __init__(self) -> None:
+        self._levels: list[Level] = []
+        self._swept = -SWEEP_INTERVAL
+        self._excluded: frozenset[str] = frozenset()
+        self.next_due: float | None = None
+        """Seconds from the sweep until the first task that is not due yet, if there is one."""
+
+    def stale(self, demand: Demand) -> bool:
+        """Whether a sweep is needed before a claim."""
+        # A handler that has room again has tasks waiting behind the mark.
+        freed = bool(self._excluded - demand.excluded)
+        self._excluded = demand.excluded
+        return freed or not self._levels or time.monotonic() - self._swept >= SWEEP_INTERVAL
+
+    def learn(self, rows: Iterable[tuple[str, int, datetime, datetime]]) -> None:
+        """Take in a sweep: (queue, priority, when its first task is due, the database's now)."""
+        self._swept = time.monotonic()
+        self._levels, waits = [], []
+        for queue, priority, first_due_at, now in rows:
+            if first_due_at <= now:
+                self._levels.append(Level(queue, priority, first_due_at))
+            else:
+                waits.append((first_due_at - now).total_seconds())
+        self.next_due = min(waits, default=None)
+
+    def due(self, demand: Demand) -> list[Level]:
+        """The levels to claim from: highest priority first, then the one that waits longest.
+
+        A queue with less room than the whole appears with its highest level only: claimed together,
+        its levels could exceed its room. The next one has its turn when that one is drained.
+        """
+        chosen: list[Level] = []
+        limited: set[str] = set()
+        for level in sorted(self._levels, key=lambda level: (-level.priority, level.mark)):
+            level.room = demand.room(level.queue)
+            if level.room <= 0 or level.queue in limited:
+                continue
+            if level.room < demand.total:
+                limited.add(level.queue)
+            chosen.append(level)
+        return chosen
+
+    def advance(self, asked: Sequence[Level], claimed: Sequence[Task], demand: Demand) -> None:
+        """Raise the marks past what was *claimed*, and drop the levels that gave all they had."""
+        newest: dict[tuple[str, int], datetime] = {}
+        for task in claimed:
+            key = (task.queue, task.priority)
+            newest[key] = max(newest.get(key, task.scheduled_at), task.scheduled_at)
+        for level in asked:
+            found = newest.get((level.queue, level.priority))
+            if found is not None:
+                level.mark = max(level.mark, found - SLACK)
+        if len(claimed) < demand.total:
+            drained = self._drained(asked, claimed)
+            self._levels = [level for level in self._levels if id(level) not in drained]
+
+    def forget(self) -> None:
+        """Sweep before the next claim: something may have changed below the marks."""
+        self._levels = []
+
+    @staticmethod
+    def _drained(asked: Sequence[Level], claimed: Sequence[Task]) -> set[int]:
+        counts: dict[tuple[str, int], int] = {}
+        for task in claimed:
+            key = (task.queue, task.priority)
+            counts[key] = counts.get(key, 0) + 1
+        return {
+            id(level)
+            for level in asked
+            if counts.get((level.queue, level.priority), 0) < level.room
+        }

@@ -1,0 +1,223 @@
+"""Upkeep: leases of workers, tasks of lost ones, retention. Each function is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+
+from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
+from celers_worker.core.task import TaskState
+from celers_worker.store import sql, statements
+from celers_worker.store.schema import archive, attempts, dead_letters, results, workers
+from celers_worker.store.transaction import FailedAttempt, Transaction, chunks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCard:
+    """What a worker says of itself."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    version: str
+    queues: Sequence[str]
+    handlers: Sequence[str]
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What the database says of a task that a worker believes to run."""
+
+    lease: int
+    cancel_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """Tasks taken back from lost workers."""
+
+    released: Sequence[UUID]
+    buried: Sequence[UUID]
+    more: bool
+
+
+# --- leases ---
+
+
+def register(transaction: Transaction, card: WorkerCard, lease: timedelta) -> None:
+    """Add the worker's row; from now on its leases live."""
+    transaction.connection.execute(
+        statements.REGISTER_WORKER,
+        {
+            "worker": card.id,
+            "label": card.name,
+            "on_host": card.host,
+            "process": card.pid,
+            "of_version": card.version,
+            "serves": list(card.queues),
+            "knows": list(card.handlers),
+            "permits": card.concurrency,
+            "lease_seconds": lease.total_seconds(),
+        },
+    )
+
+
+def renew(
+    transaction: Transaction, worker: str, lease: timedelta, *, running: int, state: str
+) -> bool:
+    """Renew the worker's lease; False if it had run out, and then it stays so."""
+    renewed = transaction.connection.execute(
+        statements.RENEW_WORKER,
+        {
+            "worker": worker,
+            "lease_seconds": lease.total_seconds(),
+            "runs": running,
+            "in_state": state,
+        },
+    )
+    return renewed.rowcount == 1
+
+
+def deregister(transaction: Transaction, worker: str) -> None:
+    """Remove the worker's row, when it holds no task any more."""
+    transaction.connection.execute(statements.DEREGISTER_WORKER, {"worker": worker})
+
+
+def leases(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, Lease]:
+    """What the database says of the tasks with these *ids*; those that ended are left out."""
+    return {
+        row.id: Lease(
+            row.lease,
+            None if row.cancel_requested_at is None else row.cancel_reason or "cancelled",
+        )
+        for chunk in chunks(list(ids))
+        for row in transaction.connection.execute(statements.LEASES, {"ids": chunk})
+    }
+
+
+def recover(transaction: Transaction, worker: str, known: Iterable[UUID]) -> int:
+    """Give back what *worker* holds but does not know of: claims whose answer was lost.
+
+    Only for the worker itself, while it has no claim under way. No attempt is counted.
+    """
+    kept = set(known)
+    rows = transaction.connection.execute(statements.TASKS_OF_WORKER, {"worker": worker})
+    lost = [row.id for row in rows if row.id not in kept]
+    if lost:
+        transaction.connection.execute(
+            statements.RELEASE,
+            [{"task_id": task_id, "wait": None, "message": None} for task_id in lost],
+        )
+    return len(lost)
+
+
+# --- tasks of lost workers ---
+
+
+def reap(
+    transaction: Transaction, *, max_crashes: int, orphans: bool = False, limit: int = 500
+) -> Reaped:
+    """Take back up to *limit* tasks of workers whose leases ran out, or bury them as poison.
+
+    *orphans* looks through every task that is processing, also for those whose worker's row is
+    gone. The rows are locked and the absence of a live worker is part of the same statement, and
+    a lease that ran out is never renewed: no task of a live worker is ever touched.
+    """
+    lost = list(transaction.connection.execute(statements.LOST_WORKERS).scalars())
+    rows: Sequence[Any] = ()
+    if orphans:
+        rows = transaction.connection.execute(statements.ORPHANS, {"room": limit}).all()
+    elif lost:
+        rows = transaction.connection.execute(
+            statements.ORPHANS_OF, {"lost": lost, "room": limit}
+        ).all()
+    released, buried = _take_back(transaction, rows, max_crashes)
+    if len(rows) < limit:
+        for worker in lost:
+            transaction.connection.execute(statements.MARK_LOST, {"worker": worker})
+    return Reaped(released, buried, more=len(rows) == limit)
+
+
+def _take_back(
+    transaction: Transaction, rows: Sequence[Any], max_crashes: int
+) -> tuple[list[UUID], list[UUID]]:
+    released: list[dict[str, Any]] = []
+    buried: list[UUID] = []
+    failed: list[FailedAttempt] = []
+    for row in rows:
+        if row.cancel_requested_at is not None:
+            transaction.archive_cancelled([row.id], row.cancel_reason or "cancelled")
+            continue
+        outcome = outcome_of_crash(
+            retry_count=row.retry_count,
+            crash_count=row.crash_count,
+            max_retries=row.max_retries,
+            max_crashes=max_crashes,
+            worker=str(row.worker_id),
+        )
+        failure = worker_lost(str(row.worker_id))
+        number = row.retry_count + row.crash_count + 1
+        failed.append(
+            FailedAttempt(row.id, row.lease, number, row.worker_id, row.started_at, failure)
+        )
+        if isinstance(outcome, Dead):
+            transaction.bury([row.id], reason=outcome.reason, message=str(failure), crashed=1)
+            buried.append(row.id)
+        else:
+            released.append({"task_id": row.id, "message": str(failure)})
+    if released:
+        transaction.connection.execute(statements.RELEASE_CRASHED, released)
+    transaction.record_attempts(failed)
+    return [row["task_id"] for row in released], buried
+
+
+# --- retention ---
+
+
+def prune(
+    transaction: Transaction, retention: Mapping[str, timedelta], *, limit: int = 1_000
+) -> dict[str, int]:
+    """Delete up to *limit* rows of each table past their time; keys are those of ``[retention]``."""
+    counts = {
+        state.value: _delete_old(
+            transaction,
+            archive,
+            archive.c.completed_at,
+            retention[state.value],
+            limit,
+            archive.c.state == state.value,
+        )
+        for state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED)
+    }
+    counts["dead"] = _delete_old(
+        transaction, dead_letters, dead_letters.c.failed_at, retention["dead"], limit
+    )
+    counts["results"] = _delete_old(
+        transaction, results, results.c.created_at, retention["results"], limit
+    )
+    counts["attempts"] = _delete_old(
+        transaction, attempts, attempts.c.failed_at, max(retention.values()), limit
+    )
+    transaction.connection.execute(
+        delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
+    )
+    return counts
+
+
+def _delete_old(
+    transaction: Transaction, table: Any, instant: Any, age: timedelta, limit: int, *also: Any
+) -> int:
+    key = next(iter(table.primary_key.columns))
+    past = (instant < sql.later(-age.total_seconds()), *also)
+    old = select(key).where(*past).limit(limit).with_for_update(skip_locked=True)
+    ids = list(transaction.connection.execute(old).scalars())
+    if ids:
+        transaction.connection.execute(delete(table).where(key.in_(ids), *past))
+    return len(ids)

@@ -1,0 +1,192 @@
+"""Migrations: apply, undo, show. The scripts are in ``alembic/`` at the top of the repository."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic import command, op
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Connection, func, inspect, select, text
+from sqlalchemy.exc import OperationalError
+
+from celers_worker.core.errors import CelersError, SchemaError, Unavailable
+from celers_worker.store.direct import DirectStore
+from celers_worker.store.errors import raise_translated
+from celers_worker.store.schema import HEAD, tasks
+from celers_worker.store.server import check_server, schema_revision, server_of
+
+#: Any number will do, as long as every version of Celers takes the same.
+_LOCK = 7_227_651_802
+_LOCK_NAME = "celers_migrate"
+#: A migration that runs elsewhere is waited for this long, in seconds.
+_PATIENCE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One migration."""
+
+    id: str
+    description: str
+    applied: bool
+
+
+def upgrade(store: DirectStore) -> list[str]:
+    """Apply what is missing and return its revisions. Safe to run twice, and from two places."""
+    with _locked(store) as connection:
+        before = schema_revision(connection)
+        if before is not None and before > HEAD:
+            raise SchemaError(
+                f"the tables are at revision {before}, newer than the {HEAD} of this celers-worker. "
+                "Run: pip install --upgrade celers-worker"
+            )
+        connection.rollback()
+        command.upgrade(_config(connection=connection), "head")
+        return [one.id for one in _revisions(HEAD) if before is None or one.id > before]
+
+
+def downgrade(store: DirectStore, *, force: bool = False) -> str | None:
+    """Undo the newest migration and return its revision; None if there is none.
+
+    Raises CelersError while there are live tasks, unless *force*.
+    """
+    with _locked(store) as connection:
+        revision = schema_revision(connection)
+        if revision is None:
+            return None
+        live = connection.execute(select(func.count()).select_from(tasks)).scalar_one()
+        if live and not force:
+            raise CelersError(
+                f"{live:,} live tasks would be lost. Let them end, or run: celers migrate down --force"
+            )
+        connection.rollback()
+        command.downgrade(_config(connection=connection), "-1")
+        return revision
+
+
+def revisions(store: DirectStore) -> list[Revision]:
+    """Every migration, the oldest first, with whether it has been applied."""
+
+    def read(transaction: Any) -> str | None:
+        return schema_revision(transaction.connection)
+
+    return _revisions(store.run(read))
+
+
+def sql(backend: str, *, since: str | None = None) -> str:
+    """The SQL of the migrations after *since*, for a person to run."""
+    output = io.StringIO()
+    span = f"{since}:head" if since else "head"
+    command.upgrade(_config(dialect=backend, output=output), span, sql=True)
+    return output.getvalue()
+
+
+# --- the steps of migrations: each looks whether it has been done ---
+
+
+def create_table(name: str, *columns: Column[Any], **options: Any) -> None:
+    """Create a table unless it exists."""
+    if _offline() or not inspect(op.get_bind()).has_table(name):
+        op.create_table(
+            name,
+            *columns,
+            mysql_engine="InnoDB",
+            mysql_charset="utf8mb4",
+            mysql_collate="utf8mb4_bin",
+            **options,
+        )
+
+
+def create_index(name: str, table: str, columns: Sequence[str], **options: Any) -> None:
+    """Create an index unless it exists."""
+    if _offline() or name not in {
+        index["name"] for index in inspect(op.get_bind()).get_indexes(table)
+    }:
+        op.create_index(name, table, columns, **options)
+
+
+def drop_table(name: str) -> None:
+    """Drop a table if it exists."""
+    if _offline() or inspect(op.get_bind()).has_table(name):
+        op.drop_table(name)
+
+
+def _offline() -> bool:
+    return bool(op.get_context().as_sql)
+
+
+# --- inside ---
+
+
+def _revisions(current: str | None) -> list[Revision]:
+    script = ScriptDirectory.from_config(_config())
+    return [
+        Revision(one.revision, one.doc.splitlines()[0].rstrip("."), (current or "") >= one.revision)
+        for one in reversed(list(script.walk_revisions()))
+    ]
+
+
+def _config(**attributes: Any) -> Config:
+    config = Config()
+    # In the wheel the scripts lie inside the package, in a checkout beside it.
+    package = Path(__file__).parent.parent
+    inside = package / "_alembic"
+    location = inside if inside.is_dir() else package.parent / "alembic"
+    config.set_main_option("script_location", str(location).replace("%", "%%"))
+    config.attributes.update(attributes)
+    return config
+
+
+@contextmanager
+def _locked(store: DirectStore) -> Iterator[Connection]:
+    """A connection that holds the lock of migrations, which ends with the connection at the latest."""
+    try:
+        with store.engine.connect() as connection:
+            check_server(server_of(connection))
+            connection.rollback()
+            _lock(connection)
+            try:
+                yield connection
+                connection.commit()
+            finally:
+                connection.rollback()
+                _unlock(connection)
+    except Exception as error:
+        raise_translated(error, store.name)
+
+
+def _lock(connection: Connection) -> None:
+    match connection.dialect.name:
+        case "postgresql":
+            connection.execute(text(f"SET statement_timeout = '{_PATIENCE}s'"))
+            connection.execute(select(func.pg_advisory_lock(_LOCK)))
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.commit()
+        case "mysql" | "mariadb":
+            held = connection.execute(select(func.get_lock(_LOCK_NAME, _PATIENCE // 10))).scalar()
+            connection.commit()
+            if held != 1:
+                raise Unavailable(
+                    "another migration is running. Wait for it, then run: celers migrate"
+                )
+        case _:
+            # SQLite's write lock is taken when the transaction begins, and DDL is part of it.
+            pass
+
+
+def _unlock(connection: Connection) -> None:
+    try:
+        match connection.dialect.name:
+            case "postgresql":
+                connection.execute(select(func.pg_advisory_unlock(_LOCK)))
+            case "mysql" | "mariadb":
+                connection.execute(select(func.release_lock(_LOCK_NAME)))
+        connection.commit()
+    except OperationalError:
+        connection.invalidate()

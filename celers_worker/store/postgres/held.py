@@ -1,0 +1,100 @@
+"""Core statements on raw asyncpg, over connections held for one purpose each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from celers_worker.store.deadline import bounded
+from celers_worker.store.errors import Fault, fault_of, raise_translated
+
+
+class Compiled:
+    """A Core statement compiled once, callable on an asyncpg connection.
+
+    asyncpg prepares it at its first use on a connection and keeps it, so that later calls skip both
+    SQLAlchemy and the parser.
+    """
+
+    def __init__(self, statement: Executable) -> None:
+        dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's factory
+        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every Executable here is a ClauseElement
+        self.text = str(compiled)
+        self._names: Sequence[str] = compiled.positiontup or ()
+        self._defaults = compiled.construct_params(_check=False)
+
+    async def fetch(self, connection: Any, **values: Any) -> list[Any]:
+        """Run with *values* by name; sequences travel as arrays."""
+        ordered = (values[name] if name in values else self._defaults[name] for name in self._names)
+        rows: list[Any] = await connection.fetch(self.text, *ordered)
+        return rows
+
+
+class HeldConnection:
+    """A connection of the pool kept for one purpose, with a deadline; made anew when it breaks."""
+
+    def __init__(
+        self,
+        engine: Callable[[], AsyncEngine],
+        *,
+        name: str,
+        deadline: float,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._name = name
+        self._deadline = deadline
+        self._settings = settings or {}
+        self._lock = asyncio.Lock()
+        self._connection: AsyncConnection | None = None
+        self._raw: Any = None
+
+    async def fetch(self, statement: Compiled, **values: Any) -> list[Any]:
+        """Run one statement, which commits by itself. Raises StoreError."""
+        async with self._lock:
+            try:
+                return await bounded(
+                    self._fetch(statement, values),
+                    self._deadline,
+                    abandon=self._cut,
+                )
+            except BaseException as error:
+                # After a cancellation too: what the connection is at, nobody knows.
+                if not isinstance(error, Exception) or fault_of(error) is not Fault.CONFLICT:
+                    await self._drop()
+                if isinstance(error, Exception):
+                    raise_translated(error, self._name)
+                raise
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        async with self._lock:
+            await self._drop()
+
+    async def _fetch(self, statement: Compiled, values: dict[str, Any]) -> list[Any]:
+        if self._raw is None or self._raw.is_closed():
+            await self._connect()
+        return await statement.fetch(self._raw, **values)
+
+    async def _connect(self) -> None:
+        connection = await self._engine().connect()
+        self._connection = connection
+        self._raw = (await connection.get_raw_connection()).driver_connection
+        for name, value in self._settings.items():
+            await self._raw.execute(f"SET {name} = {value}")
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        self._cut()
+        if connection is not None:
+            await connection.invalidate()
+            await connection.close()
+
+    def _cut(self) -> None:
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.terminate()

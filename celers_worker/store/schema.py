@@ -1,0 +1,231 @@
+"""The tables: the one source, for statements and for migrations alike.
+
+``celers_tasks`` holds live tasks only, so it stays small and its indexes hot; a finished task is
+moved to the archive or the dead letter queue in the transaction that settles it. Names of tables
+and of the columns of ``celers_tasks`` are CeleRS's, so that its producers can enqueue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
+
+from celers_worker.core.task import DEFAULT_MAX_RETRIES
+from celers_worker.store import sql
+from celers_worker.store.types import Id, UtcDateTime
+
+#: The newest migration. A test compares it with alembic/versions.
+HEAD = "0001"
+VERSION_TABLE = "celers_alembic_version"
+
+
+def _name(length: int) -> TypeEngine[str]:
+    """Text that is compared byte for byte: MySQL's default would hold 'abc' = 'ABC' = 'ábc'."""
+    return String(length).with_variant(
+        mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+    )
+
+
+def _long_text() -> TypeEngine[str]:
+    return Text().with_variant(
+        mysql.MEDIUMTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+    )
+
+
+def _bytes() -> TypeEngine[bytes]:
+    return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
+def _json() -> TypeEngine[Any]:
+    return JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+
+
+metadata = MetaData()
+_MYSQL: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+
+
+def _task_columns(*, by_completion: bool = False) -> Iterator[Column[Any]]:
+    """The columns of a task, wherever it is kept."""
+    yield Column("id", Id(), primary_key=True)
+    yield Column("task_name", _name(255), nullable=False)
+    yield Column("payload", _bytes(), nullable=False)
+    yield Column("state", _name(20), nullable=False, server_default="pending")
+    yield Column("priority", Integer, nullable=False, server_default="0")
+    yield Column("retry_count", Integer, nullable=False, server_default="0")
+    yield Column("max_retries", Integer, nullable=False, server_default=str(DEFAULT_MAX_RETRIES))
+    yield Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now())
+    yield Column("scheduled_at", UtcDateTime(), nullable=False, server_default=sql.column_now())
+    yield Column("started_at", UtcDateTime())
+    # PostgreSQL wants the key of the partitions in the primary key.
+    yield Column("completed_at", UtcDateTime(), primary_key=by_completion)
+    yield Column("worker_id", _name(255))
+    yield Column("error_message", _long_text())
+    yield Column("metadata", _json())
+    # Empty: written by a foreign producer, and its queue is metadata.queue; see maintenance.adopt.
+    yield Column("queue_name", _name(128), nullable=False, server_default="")
+    yield Column("lease", BigInteger, nullable=False, server_default="0")
+    yield Column("crash_count", Integer, nullable=False, server_default="0")
+    yield Column("timeout", Double)
+    yield Column("expires_at", UtcDateTime())
+    yield Column("unique_key", _name(255))
+    yield Column("fingerprint", _name(255))
+    yield Column("group_id", _name(36))
+    yield Column("chord_id", _name(36))
+    yield Column("workflow_id", Id())
+    yield Column("waits_for", Integer, nullable=False, server_default="0")
+    yield Column("cancel_requested_at", UtcDateTime())
+    yield Column("cancel_reason", _name(255))
+
+
+def _not_postgresql(ddl: Any, target: Any, bind: Any, *, dialect: Dialect, **rest: Any) -> bool:
+    return dialect.name != "postgresql"
+
+
+_PENDING = text("state = 'pending'")
+_HAS_KEY = text("unique_key IS NOT NULL")
+
+tasks = Table(
+    "celers_tasks",
+    metadata,
+    *_task_columns(),
+    # Every row is updated once and then deleted: half-full pages keep its versions together, and
+    # dead ones are removed after so many of them, however large the table has grown.
+    postgresql_with={
+        "fillfactor": 50,
+        "autovacuum_vacuum_scale_factor": 0.0,
+        "autovacuum_vacuum_threshold": 10_000,
+        "autovacuum_vacuum_cost_delay": 0,
+        "autovacuum_analyze_scale_factor": 0.0,
+        "autovacuum_analyze_threshold": 50_000,
+    },
+    **_MYSQL,
+)
+# Claim, schedule and order in one index. Within a (queue, priority) the due tasks are a range.
+Index(
+    "idx_tasks_dequeue",
+    tasks.c.queue_name,
+    tasks.c.priority,
+    tasks.c.scheduled_at,
+    tasks.c.id,
+    postgresql_where=_PENDING,
+).ddl_if(dialect="postgresql")
+Index(
+    "idx_tasks_state_queue",
+    tasks.c.state,
+    tasks.c.queue_name,
+    tasks.c.priority,
+    tasks.c.scheduled_at,
+    tasks.c.id,
+).ddl_if(callable_=_not_postgresql)
+# The table holds live tasks only, so this is "unique among the living". Partial, because an index
+# that most rows are not in costs a claim nothing.
+Index(
+    "uq_tasks_unique_key",
+    tasks.c.unique_key,
+    unique=True,
+    postgresql_where=_HAS_KEY,
+    sqlite_where=_HAS_KEY,
+)
+
+archive = Table(
+    "celers_task_archive",
+    metadata,
+    *_task_columns(by_completion=True),
+    # By day, so that retention is DROP TABLE; see maintenance.create_partitions.
+    postgresql_partition_by="RANGE (completed_at)",
+    **_MYSQL,
+)
+Index("idx_archive_completed_at", archive.c.completed_at).ddl_if(callable_=_not_postgresql)
+
+dead_letters = Table(
+    "celers_dead_letter_queue",
+    metadata,
+    *_task_columns(),
+    Column("failed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("reason", _name(255), nullable=False, server_default=""),
+    Index("idx_dlq_failed_at", "failed_at"),
+    **_MYSQL,
+)
+
+#: Every attempt that failed, also of tasks that completed later.
+attempts = Table(
+    "celers_task_attempts",
+    metadata,
+    Column("task_id", Id(), primary_key=True),
+    Column("lease", BigInteger, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, nullable=False),
+    Column("worker_id", _name(255)),
+    Column("started_at", UtcDateTime()),
+    Column("failed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("error_type", _name(255), nullable=False),
+    Column("error_message", _long_text(), nullable=False),
+    Column("traceback", _long_text(), nullable=False),
+    Index("idx_attempts_failed_at", "failed_at"),
+    **_MYSQL,
+)
+
+#: What handlers returned, when it was not None.
+results = Table(
+    "celers_task_results",
+    metadata,
+    Column("task_id", Id(), primary_key=True),
+    Column("result", _bytes(), nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Index("idx_results_created_at", "created_at"),
+    **_MYSQL,
+)
+
+#: One row a process. While ``expires_at`` lies ahead, the leases on its tasks live.
+workers = Table(
+    "celers_workers",
+    metadata,
+    Column("id", _name(255), primary_key=True),
+    Column("name", _name(255), nullable=False),
+    Column("host", _name(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", _name(64), nullable=False),
+    Column("queues", _json(), nullable=False),
+    Column("handlers", _json(), nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("running", Integer, nullable=False, server_default="0"),
+    Column("state", _name(20), nullable=False, server_default="running"),
+    Column("started_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("heartbeat_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("expires_at", UtcDateTime(), nullable=False),
+    **_MYSQL,
+)
+
+#: What a person said about a queue; a queue without a row is open.
+queues = Table(
+    "celers_queues",
+    metadata,
+    Column("name", _name(128), primary_key=True),
+    Column("paused_at", UtcDateTime()),
+    Column("paused_reason", _name(255)),
+    **_MYSQL,
+)
+
+#: The columns that travel with a task when it moves between tables.
+TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in tasks.columns)

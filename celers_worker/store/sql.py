@@ -1,0 +1,177 @@
+"""The few expressions that databases spell differently, and the literals that plans depend on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Insert, Integer, String, Table, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import expression
+from sqlalchemy.sql.functions import FunctionElement
+
+from celers_worker.core.task import TaskState
+from celers_worker.store.types import UtcDateTime
+
+
+def state(value: TaskState) -> ColumnElement[str]:
+    """A state as a literal: bound, a generic plan could not use the index on pending tasks."""
+    return literal_column(f"'{value.value}'", String)
+
+
+def integer(value: int) -> ColumnElement[int]:
+    """A number as a literal, for columns of a SELECT, where a bound one would have no type."""
+    return literal_column(str(value), Integer)
+
+
+class now(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
+    """The database's time at the start of this statement, in UTC, with microseconds."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "now"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: now, compiler: Any, **options: Any) -> str:
+    # Not now(): inside the caller's long transaction that is the time it began.
+    return "statement_timestamp()"
+
+
+@compiles(now, "mysql")
+@compiles(now, "mariadb")
+def _now_mysql(element: now, compiler: Any, **options: Any) -> str:
+    return "UTC_TIMESTAMP(6)"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, compiler: Any, **options: Any) -> str:
+    # %f is seconds with three digits; SQLAlchemy writes six, and the texts are compared.
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+class later(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
+    """``later(seconds)``: now and so many seconds; negative for the past; NULL for NULL."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "later"
+
+
+@compiles(later, "postgresql")
+def _later_postgresql(element: later, compiler: Any, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"(statement_timestamp() + make_interval(secs => {seconds}))"
+
+
+@compiles(later, "mysql")
+@compiles(later, "mariadb")
+def _later_mysql(element: later, compiler: Any, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"TIMESTAMPADD(MICROSECOND, ROUND({seconds} * 1000000), UTC_TIMESTAMP(6))"
+
+
+@compiles(later, "sqlite")
+def _later_sqlite(element: later, compiler: Any, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', round({seconds}, 3) || ' seconds')"
+
+
+class seconds_since(FunctionElement[float]):  # noqa: N801 - it reads as the SQL function it stands for
+    """``seconds_since(instant)``: the seconds from an instant to now."""
+
+    inherit_cache = True
+    name = "seconds_since"
+
+
+@compiles(seconds_since, "postgresql")
+def _since_postgresql(element: seconds_since, compiler: Any, **options: Any) -> str:
+    instant = compiler.process(element.clauses, **options)
+    return f"CAST(extract(epoch FROM statement_timestamp() - {instant}) AS double precision)"
+
+
+@compiles(seconds_since, "mysql")
+@compiles(seconds_since, "mariadb")
+def _since_mysql(element: seconds_since, compiler: Any, **options: Any) -> str:
+    instant = compiler.process(element.clauses, **options)
+    return f"(TIMESTAMPDIFF(MICROSECOND, {instant}, UTC_TIMESTAMP(6)) / 1000000.0)"
+
+
+@compiles(seconds_since, "sqlite")
+def _since_sqlite(element: seconds_since, compiler: Any, **options: Any) -> str:
+    instant = compiler.process(element.clauses, **options)
+    return f"((julianday('now') - julianday({instant})) * 86400.0)"
+
+
+class json_text(FunctionElement[str]):  # noqa: N801 - it reads as the SQL function it stands for
+    """``json_text(document, 'key')``: the text under a key of a JSON object, or NULL."""
+
+    type = String()
+    inherit_cache = True
+    name = "json_text"
+
+
+@compiles(json_text, "postgresql")
+def _json_postgresql(element: json_text, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({document} ->> {key})"
+
+
+@compiles(json_text, "mysql")
+@compiles(json_text, "mariadb")
+def _json_mysql(element: json_text, compiler: Any, **options: Any) -> str:
+    # JSON null would come out as the text 'null'. MariaDB has no ->>.
+    document, key = (compiler.process(clause, **options) for clause in element.clauses)
+    value = f"JSON_EXTRACT({document}, CONCAT('$.', {key}))"
+    return f"CASE WHEN JSON_TYPE({value}) = 'NULL' THEN NULL ELSE JSON_UNQUOTE({value}) END"
+
+
+@compiles(json_text, "sqlite")
+def _json_sqlite(element: json_text, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"json_extract({document}, '$.' || {key})"
+
+
+class column_now(expression.ColumnElement[Any]):  # noqa: N801 - it reads as the SQL it stands for
+    """Now, as the default of a column."""
+
+    inherit_cache = True
+
+
+@compiles(column_now)
+def _column_now(element: column_now, compiler: Any, **options: Any) -> str:
+    return "CURRENT_TIMESTAMP"
+
+
+@compiles(column_now, "mysql")
+@compiles(column_now, "mariadb")
+def _column_now_mysql(element: column_now, compiler: Any, **options: Any) -> str:
+    # The only form before MySQL 8.0.13. It is the session's time, and our sessions are in UTC.
+    return "CURRENT_TIMESTAMP(6)"
+
+
+@compiles(column_now, "sqlite")
+def _column_now_sqlite(element: column_now, compiler: Any, **options: Any) -> str:
+    return "(strftime('%Y-%m-%d %H:%M:%f000', 'now'))"
+
+
+class insert_ignore(Insert):  # noqa: N801 - it reads as the SQL function it stands for
+    """An INSERT that leaves out the rows whose key is taken, and only those."""
+
+    inherit_cache = True
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+
+
+@compiles(insert_ignore, "postgresql")
+@compiles(insert_ignore, "sqlite")
+def _ignore(element: insert_ignore, compiler: Any, **options: Any) -> str:
+    return f"{compiler.visit_insert(element, **options)} ON CONFLICT DO NOTHING"
+
+
+@compiles(insert_ignore, "mysql")
+@compiles(insert_ignore, "mariadb")
+def _ignore_mysql(element: insert_ignore, compiler: Any, **options: Any) -> str:
+    # Not INSERT IGNORE, which also swallows truncation and NULLs.
+    key = next(iter(element.table.primary_key.columns)).name
+    return f"{compiler.visit_insert(element, **options)} ON DUPLICATE KEY UPDATE {key} = {key}"

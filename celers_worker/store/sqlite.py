@@ -1,0 +1,193 @@
+"""SQLite: one writer thread with group commit.
+
+SQLite has one writer at a time, and a commit costs a sync of the disk. So every transaction of a
+process goes to one thread, which takes all that wait into one BEGIN IMMEDIATE … COMMIT and tells
+them after the commit. Other processes (the CLI, a second worker) take turns by the file's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from celers_worker.core.errors import Unavailable
+from celers_worker.store.base import Store, StoreOptions, Wakeup
+from celers_worker.store.errors import raise_translated
+from celers_worker.store.transaction import Transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Transactions in one commit. They wait for each other, so not too many.
+GROUP = 64
+#: How often to look for changes by others: one pragma, which reads a counter in shared memory.
+LOOK = 0.005
+
+
+def sqlite_engine(url: URL, *, busy_timeout: float) -> Engine:
+    """An engine whose transactions take the write lock when they begin.
+
+    A transaction that starts as a reader and then writes fails at once when another has written in
+    between, whatever the timeout; one that takes the lock first only waits.
+    """
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"timeout": busy_timeout, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Survives a crash of the process, and with FULL of the machine: an enqueue that returned
+        # is on the disk.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = OFF")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+class _Job(NamedTuple):
+    operation: Callable[[Transaction], Any]
+    answer: Callable[[Any, BaseException | None], None]
+
+
+class _Writer(threading.Thread):
+    """Runs the transactions of this process, as many as wait in one commit."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(name="celers-sqlite-writer", daemon=True)
+        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    def run(self) -> None:
+        """Work until a None comes."""
+        while (job := self.jobs.get()) is not None:
+            group, last = self._group(job)
+            self._commit(group)
+            if last:
+                break
+        self._disconnect()
+
+    def _group(self, first: _Job) -> tuple[list[_Job], bool]:
+        group = [first]
+        with contextlib.suppress(queue.Empty):
+            while len(group) < GROUP:
+                job = self.jobs.get_nowait()
+                if job is None:
+                    return group, True
+                group.append(job)
+        return group, False
+
+    def _commit(self, group: list[_Job]) -> None:
+        """Commit *group* in one transaction; if one of it fails, each by itself."""
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self._connection.begin():
+                transaction = Transaction(self._connection)
+                values = [job.operation(transaction) for job in group]
+        except BaseException as error:
+            if len(group) > 1:
+                for job in group:
+                    self._commit([job])
+                return
+            self._disconnect()
+            group[0].answer(None, error)
+            return
+        for job, value in zip(group, values, strict=True):
+            job.answer(value, None)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.close()
+            self._connection = None
+
+
+class SQLiteStore(Store):
+    """The store on a SQLite file."""
+
+    def __init__(self, url: URL, options: StoreOptions) -> None:
+        super().__init__(url, options)
+        self._writer: _Writer | None = None
+
+    async def close(self) -> None:
+        """Let the writer finish what it has, and end it."""
+        if self._writer is not None:
+            self._writer.jobs.put(None)
+            seconds = self.options.call_timeout.total_seconds()
+            await asyncio.get_running_loop().run_in_executor(None, self._writer.join, seconds)
+            self._writer = None
+
+    async def run(
+        self,
+        operation: Callable[Concatenate[Transaction, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Hand *operation* to the writer thread and wait for its commit."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+
+        def settle(value: Any, error: BaseException | None) -> None:
+            if future.cancelled():
+                return
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+
+        def answer(value: Any, error: BaseException | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop that asked is closed
+                loop.call_soon_threadsafe(settle, value, error)
+
+        self._running_writer().jobs.put(
+            _Job(lambda transaction: operation(transaction, *args, **kwargs), answer)
+        )
+        seconds = self.options.call_timeout.total_seconds() + 1
+        await asyncio.wait({future}, timeout=seconds)
+        if not future.done():
+            future.cancel()
+            raise Unavailable(f"{self.name} did not answer within {seconds:g} s.")
+        try:
+            return future.result()
+        except Exception as error:
+            raise_translated(error, self.name)
+
+    async def wakeups(self) -> AsyncIterator[Wakeup]:
+        """Yield when any connection has changed the file."""
+        # A connection of its own: the counter tells of the changes of all others, the writer's too.
+        connection = sqlite3.connect(self.url.database or "", isolation_level=None)
+        try:
+            seen = None
+            while True:
+                version = connection.execute("PRAGMA data_version").fetchone()
+                if version != seen:
+                    seen = version
+                    yield Wakeup()
+                await asyncio.sleep(LOOK)
+        finally:
+            connection.close()
+
+    def _running_writer(self) -> _Writer:
+        if self._writer is None or not self._writer.is_alive():
+            busy = self.options.call_timeout.total_seconds()
+            self._writer = _Writer(sqlite_engine(self.url, busy_timeout=busy))
+            self._writer.start()
+        return self._writer

@@ -1,0 +1,449 @@
+"""The portable statements, in the order of a task's life.
+
+A bind may not be named like a column of the table it writes, so each is named for its role.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Delete,
+    Insert,
+    Integer,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from celers_worker.core.task import TaskState
+from celers_worker.store import sql
+from celers_worker.store.schema import (
+    TASK_COLUMNS,
+    archive,
+    attempts,
+    dead_letters,
+    queues,
+    results,
+    tasks,
+    workers,
+)
+from celers_worker.store.types import Id, UtcDateTime
+
+PENDING = sql.state(TaskState.PENDING)
+PROCESSING = sql.state(TaskState.PROCESSING)
+
+#: Where a foreign producer's rows wait to be adopted.
+UNADOPTED = ""
+
+
+# --- enqueue ---
+
+_NEW: dict[str, Any] = {
+    "id": bindparam("new_id", type_=Id()),
+    "task_name": bindparam("new_name"),
+    "payload": bindparam("new_payload"),
+    "state": PENDING,
+    "priority": bindparam("new_priority"),
+    "max_retries": bindparam("new_max_retries"),
+    "created_at": sql.now(),
+    "scheduled_at": func.coalesce(
+        bindparam("new_at", type_=UtcDateTime()), sql.later(bindparam("new_delay"))
+    ),
+    "metadata": bindparam("new_metadata", type_=tasks.c.metadata.type),
+    "queue_name": bindparam("new_queue"),
+    "timeout": bindparam("new_timeout"),
+    "expires_at": sql.later(bindparam("new_expires")),
+    "unique_key": bindparam("new_unique_key"),
+    "fingerprint": bindparam("new_fingerprint"),
+}
+
+INSERT_TASKS: Insert = insert(tasks).values(_NEW)
+INSERT_TASKS_UNLESS_KNOWN: Insert = sql.insert_ignore(tasks).values(_NEW)
+
+IDS_OF_UNIQUE_KEYS: Select[Any] = select(tasks.c.unique_key, tasks.c.id).where(
+    tasks.c.unique_key.in_(bindparam("keys", expanding=True))
+)
+KNOWN_IDS = union_all(
+    *(
+        select(table.c.id).where(table.c.id.in_(bindparam("ids", expanding=True)))
+        for table in (tasks, archive, dead_letters)
+    )
+)
+
+
+# --- claim ---
+
+_expired = func.coalesce(tasks.c.expires_at <= sql.now(), literal(False, Boolean))
+
+#: What a claim hands out, in the order of the fields of core.task.Task.
+CLAIMED: tuple[ColumnElement[Any], ...] = (
+    tasks.c.id,
+    tasks.c.lease,
+    tasks.c.task_name,
+    tasks.c.queue_name,
+    tasks.c.payload,
+    tasks.c.priority,
+    tasks.c.retry_count,
+    tasks.c.crash_count,
+    tasks.c.max_retries,
+    tasks.c.created_at,
+    tasks.c.scheduled_at,
+    tasks.c.started_at,
+    tasks.c.timeout,
+    _expired.label("expired"),
+    tasks.c.metadata,
+)
+
+#: The same before the update: the lease it will have, and now as the start.
+_TO_CLAIM: tuple[ColumnElement[Any], ...] = tuple(
+    {"lease": (tasks.c.lease + 1).label("lease"), "started_at": sql.now().label("started_at")}.get(
+        column.name, column
+    )
+    for column in CLAIMED
+)
+
+
+def is_open(queue: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether nobody has paused *queue*."""
+    return ~exists().where(queues.c.name == queue, queues.c.paused_at.is_not(None))
+
+
+def due(queue: Any, priority: Any, mark: Any) -> ColumnElement[bool]:
+    """The due tasks of one level: a range of the index, from the low-water mark to now."""
+    return and_(
+        tasks.c.state == PENDING,
+        tasks.c.queue_name == queue,
+        tasks.c.priority == priority,
+        tasks.c.scheduled_at >= mark,
+        tasks.c.scheduled_at <= sql.now(),
+    )
+
+
+DUE: Select[Any] = (
+    select(*_TO_CLAIM)
+    .where(
+        due(bindparam("queue"), bindparam("at_priority"), bindparam("mark", type_=UtcDateTime())),
+        tasks.c.task_name.not_in(bindparam("excluded", expanding=True)),
+        is_open(bindparam("queue")),
+    )
+    .order_by(tasks.c.scheduled_at, tasks.c.id)
+    .limit(bindparam("room", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+
+_LEASED: dict[str, Any] = {
+    "state": PROCESSING,
+    "lease": tasks.c.lease + 1,
+    "worker_id": bindparam("worker"),
+    "started_at": sql.now(),
+}
+
+LEASE: Update = (
+    update(tasks).values(_LEASED).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
+)
+
+
+@lru_cache(maxsize=64)
+def sweep(named: int | None) -> Select[Any]:
+    """The levels that exist: (queue, priority, when its first task is due, now).
+
+    *named*: so many queues, in the binds queue_0, queue_1 …; None for every queue there is.
+    Loose index scans: a probe for each queue and level, however many tasks wait in them.
+    """
+    return levels_of(_every_queue() if named is None else _named_queues(named))
+
+
+def levels_of(each: Any) -> Select[Any]:
+    """The levels of the queues in the column ``queue_name`` of *each*."""
+    t = tasks.alias("t")
+    here = (t.c.state == PENDING, t.c.queue_name)
+
+    def top(queue: ColumnElement[str], *below: ColumnElement[bool]) -> Any:
+        return (
+            select(t.c.priority)
+            .where(here[0], here[1] == queue, *below)
+            .order_by(t.c.priority.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+
+    level = select(each.c.queue_name, top(each.c.queue_name).label("priority")).cte(
+        "level", recursive=True
+    )
+    level = level.union_all(
+        select(level.c.queue_name, top(level.c.queue_name, t.c.priority < level.c.priority)).where(
+            level.c.priority.is_not(None)
+        )
+    )
+    first = (
+        select(t.c.scheduled_at)
+        .where(here[0], here[1] == level.c.queue_name, t.c.priority == level.c.priority)
+        .order_by(t.c.scheduled_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(
+        level.c.queue_name,
+        level.c.priority,
+        first.label("first_due_at"),
+        sql.now().label("now"),
+    ).where(level.c.priority.is_not(None))
+
+
+def _named_queues(count: int) -> Any:
+    rows = [
+        select(cast(bindparam(f"queue_{index}"), tasks.c.queue_name.type).label("queue_name"))
+        for index in range(count)
+    ]
+    return union_all(*rows).cte("each")
+
+
+def _every_queue() -> Any:
+    t = tasks.alias("every")
+
+    def following(*after: ColumnElement[bool]) -> Any:
+        return (
+            select(t.c.queue_name)
+            .where(t.c.state == PENDING, *after)
+            .order_by(t.c.queue_name)
+            .limit(1)
+            .scalar_subquery()
+        )
+
+    each = select(following().label("queue_name")).cte("each", recursive=True)
+    return each.union_all(
+        select(following(t.c.queue_name > each.c.queue_name)).where(each.c.queue_name.is_not(None))
+    )
+
+
+UNADOPTED_TASKS: Select[Any] = (
+    select(tasks.c.id, tasks.c.metadata)
+    .where(tasks.c.state == PENDING, tasks.c.queue_name == UNADOPTED)
+    .limit(500)
+    .with_for_update(skip_locked=True)
+)
+
+ADOPT: Update = (
+    update(tasks)
+    .where(tasks.c.id == bindparam("task_id", type_=Id()))
+    .values(
+        queue_name=bindparam("to_queue"),
+        timeout=bindparam("to_timeout"),
+        group_id=bindparam("to_group"),
+        chord_id=bindparam("to_chord"),
+    )
+)
+
+
+# --- settle ---
+
+HELD: Select[Any] = (
+    select(tasks.c.id, tasks.c.lease, tasks.c.cancel_requested_at, tasks.c.cancel_reason)
+    .where(tasks.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(tasks.c.id)
+    .with_for_update()
+)
+
+
+def move(source: Any, target: Any, **changed: Any) -> Insert:
+    """Copy a task's row from *source* to *target* with some columns *changed*."""
+    extra = [name for name in changed if name not in TASK_COLUMNS]
+    columns = [*TASK_COLUMNS, *extra]
+    values = [changed[name] if name in changed else source.c[name] for name in columns]
+    return insert(target).from_select(columns, select(*values), include_defaults=False)
+
+
+def _moved_tasks(target: Any, **changed: Any) -> Insert:
+    statement = move(tasks, target, **changed)
+    statement.select = statement.select.where(  # type: ignore[union-attr,assignment]
+        tasks.c.id.in_(bindparam("ids", expanding=True))
+    )
+    return statement
+
+
+def archive_as(state: TaskState) -> Insert:
+    """Copy the tasks *ids* to the archive; ``message`` replaces their error message if given."""
+    return _moved_tasks(
+        archive,
+        state=sql.state(state),
+        completed_at=sql.now(),
+        error_message=func.coalesce(
+            bindparam("message", type_=tasks.c.error_message.type), tasks.c.error_message
+        ),
+    )
+
+
+ARCHIVE: dict[TaskState, Insert] = {
+    state: archive_as(state)
+    for state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED)
+}
+DELETE_TASKS: Delete = delete(tasks).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
+
+#: ``failed`` is 1 for a run that failed and ``crashed`` 1 for a run whose worker died.
+BURY: Insert = _moved_tasks(
+    dead_letters,
+    state=sql.state(TaskState.FAILED),
+    retry_count=tasks.c.retry_count + bindparam("failed", type_=Integer),
+    crash_count=tasks.c.crash_count + bindparam("crashed", type_=Integer),
+    completed_at=sql.now(),
+    error_message=bindparam("message", type_=tasks.c.error_message.type),
+    failed_at=sql.now(),
+    reason=bindparam("why", type_=dead_letters.c.reason.type),
+)
+
+INSERT_RESULT: Insert = insert(results).values(
+    task_id=bindparam("of_task", type_=Id()), result=bindparam("value"), created_at=sql.now()
+)
+
+INSERT_ATTEMPT: Insert = sql.insert_ignore(attempts).values(
+    task_id=bindparam("of_task", type_=Id()),
+    lease=bindparam("with_lease"),
+    attempt=bindparam("number"),
+    worker_id=bindparam("worker"),
+    started_at=bindparam("since", type_=UtcDateTime()),
+    failed_at=sql.now(),
+    error_type=bindparam("kind"),
+    error_message=bindparam("message"),
+    traceback=bindparam("trace"),
+)
+
+#: Out of processing the lease rises too: what the old run still writes finds nothing.
+_GIVEN_BACK: dict[str, Any] = {
+    "state": PENDING,
+    "lease": tasks.c.lease + 1,
+    "worker_id": null(),
+    "started_at": null(),
+}
+_BY_ID = tasks.c.id == bindparam("task_id", type_=Id())
+
+RETRY: Update = (
+    update(tasks)
+    .where(_BY_ID)
+    .values(
+        **_GIVEN_BACK,
+        retry_count=tasks.c.retry_count + 1,
+        scheduled_at=sql.later(bindparam("wait")),
+        error_message=bindparam("message"),
+    )
+)
+RELEASE: Update = (
+    update(tasks)
+    .where(_BY_ID)
+    .values(
+        **_GIVEN_BACK,
+        scheduled_at=func.coalesce(sql.later(bindparam("wait")), tasks.c.scheduled_at),
+        error_message=func.coalesce(
+            bindparam("message", type_=tasks.c.error_message.type), tasks.c.error_message
+        ),
+    )
+)
+RELEASE_CRASHED: Update = (
+    update(tasks)
+    .where(_BY_ID)
+    .values(
+        **_GIVEN_BACK,
+        crash_count=tasks.c.crash_count + 1,
+        error_message=bindparam("message"),
+    )
+)
+
+
+# --- leases ---
+
+REGISTER_WORKER: Insert = insert(workers).values(
+    id=bindparam("worker"),
+    name=bindparam("label"),
+    host=bindparam("on_host"),
+    pid=bindparam("process"),
+    version=bindparam("of_version"),
+    queues=bindparam("serves", type_=workers.c.queues.type),
+    handlers=bindparam("knows", type_=workers.c.handlers.type),
+    concurrency=bindparam("permits"),
+    started_at=sql.now(),
+    heartbeat_at=sql.now(),
+    expires_at=sql.later(bindparam("lease_seconds")),
+)
+#: A lease that ran out is never renewed: its tasks may be somebody else's already.
+RENEW_WORKER: Update = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"), workers.c.expires_at > sql.now())
+    .values(
+        heartbeat_at=sql.now(),
+        expires_at=sql.later(bindparam("lease_seconds")),
+        running=bindparam("runs"),
+        state=bindparam("in_state"),
+    )
+)
+DEREGISTER_WORKER: Delete = delete(workers).where(workers.c.id == bindparam("worker"))
+
+LEASES: Select[Any] = select(
+    tasks.c.id, tasks.c.lease, tasks.c.cancel_requested_at, tasks.c.cancel_reason
+).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
+
+TASKS_OF_WORKER: Select[Any] = (
+    select(tasks.c.id)
+    .where(tasks.c.state == PROCESSING, tasks.c.worker_id == bindparam("worker"))
+    .with_for_update(skip_locked=True)
+)
+
+LOST_WORKERS: Select[Any] = select(workers.c.id).where(
+    workers.c.expires_at <= sql.now(), workers.c.state != "lost"
+)
+MARK_LOST: Update = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"), workers.c.expires_at <= sql.now())
+    .values(state="lost", running=0)
+)
+
+_alive = exists().where(workers.c.id == tasks.c.worker_id, workers.c.expires_at > sql.now())
+_ORPHANED = [
+    tasks.c.id,
+    tasks.c.lease,
+    tasks.c.retry_count,
+    tasks.c.crash_count,
+    tasks.c.max_retries,
+    tasks.c.worker_id,
+    tasks.c.started_at,
+    tasks.c.cancel_requested_at,
+    tasks.c.cancel_reason,
+]
+#: Tasks of these lost workers. That no live worker row stands behind them is part of the statement.
+ORPHANS_OF: Select[Any] = (
+    select(*_ORPHANED)
+    .where(
+        tasks.c.state == PROCESSING,
+        tasks.c.worker_id.in_(bindparam("lost", expanding=True)),
+        ~_alive,
+    )
+    .limit(bindparam("room", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+#: Tasks whose worker's row is gone altogether, or that a foreign worker took an hour ago.
+ORPHANS: Select[Any] = (
+    select(*_ORPHANED)
+    .where(
+        tasks.c.state == PROCESSING,
+        or_(
+            and_(tasks.c.worker_id.is_not(None), ~_alive),
+            and_(tasks.c.worker_id.is_(None), tasks.c.started_at < sql.later(-3600)),
+        ),
+    )
+    .limit(bindparam("room", type_=Integer))
+    .with_for_update(skip_locked=True)
+)

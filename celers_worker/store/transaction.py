@@ -1,0 +1,356 @@
+"""A transaction: what Celers does to tasks inside one database transaction, portable by default.
+
+Written once, synchronously, over a SQLAlchemy Connection. The asynchronous store runs it in
+SQLAlchemy's greenlet, the synchronous one and SQLite's writer thread call it directly, and an
+application passes the connection of its own transaction. A database that wants another sequence of
+statements overrides a method.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from celers_worker.core.errors import Unavailable
+from celers_worker.core.outcome import (
+    Cancelled,
+    Completed,
+    Dead,
+    Expired,
+    Failure,
+    Outcome,
+    Release,
+    Retry,
+    Settlement,
+)
+from celers_worker.core.payload import decode
+from celers_worker.core.task import DEFAULT_QUEUE, Demand, Enqueued, NewTask, Task, TaskState
+from celers_worker.store import statements
+from celers_worker.store.levels import Level, Levels
+
+#: Ids in one IN list, rows in one INSERT: well under every server's limits.
+CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """A run that failed, or whose worker died with it."""
+
+    task_id: UUID
+    lease: int
+    number: int
+    worker: str | None
+    started_at: datetime | None
+    failure: Failure
+
+
+class Transaction:
+    """The life of a task in one transaction of *connection*, which the caller commits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    # --- in the order of a task's life ---
+
+    def enqueue(self, tasks: Sequence[NewTask], *, repeated: bool = False) -> list[Enqueued]:
+        """Add *tasks*; one whose unique key a live task has is left out, and that task named.
+
+        *repeated*: an earlier try may have succeeded, so those whose ids exist are left out.
+        """
+        known = self._known(task.id for task in tasks) if repeated else frozenset()
+        fresh = [task for task in tasks if task.id not in known]
+        plain = [task for task in fresh if task.unique_key is None]
+        keyed = [task for task in fresh if task.unique_key is not None]
+        if plain:
+            statement = (
+                statements.INSERT_TASKS_UNLESS_KNOWN if repeated else statements.INSERT_TASKS
+            )
+            for chunk in chunks(plain):
+                self.connection.execute(statement, [new_values(task) for task in chunk])
+        found = self._enqueue_unique(keyed) if keyed else {}
+        self.announce({task.queue for task in fresh if not task.delay and task.at is None})
+        return [found.get(task.id) or Enqueued(task.id) for task in tasks]
+
+    def announce(self, queues: Iterable[str]) -> None:
+        """Tell waiting workers that *queues* have new tasks; not every database can."""
+
+    def nudge(self) -> None:
+        """Tell workers to look at what a person asked for; not every database can."""
+
+    def claim(self, worker: str, demand: Demand, levels: Levels) -> list[Task]:
+        """Lease due tasks to *worker*, no more than *demand* says, in the order they are to start."""
+        if levels.stale(demand):
+            levels.learn(self.sweep(demand))
+        asked = levels.due(demand)
+        claimed: list[Task] = []
+        handlers = dict(demand.handlers)
+        for level in asked:
+            room = min(level.room, demand.total - len(claimed))
+            if room > 0:
+                claimed += self._due(level, room, demand.excluded, handlers)
+        if claimed:
+            self.connection.execute(
+                statements.LEASE, {"worker": worker, "ids": [task.id for task in claimed]}
+            )
+        levels.advance(asked, claimed, demand)
+        return sorted(claimed, key=lambda task: (-task.priority, task.scheduled_at, task.id))
+
+    def sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
+        """Find the levels of the queues in *demand*, adopting what foreign producers wrote."""
+        rows = self._sweep(demand)
+        if any(row[0] == statements.UNADOPTED for row in rows):
+            self._adopt()
+            rows = self._sweep(demand)
+        return [row for row in rows if row[0] != statements.UNADOPTED]
+
+    def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
+        """Write outcomes of leases still held, and return their ids; the others change nothing."""
+        held = {
+            row.id: row
+            for chunk in chunks(settlements)
+            for row in self.connection.execute(
+                statements.HELD, {"ids": [settlement.task.id for settlement in chunk]}
+            )
+        }
+        by_kind: defaultdict[type, list[tuple[Task, Any]]] = defaultdict(list)
+        settled = set()
+        for settlement in settlements:
+            row = held.get(settlement.task.id)
+            if row is not None and row.lease == settlement.task.lease:
+                outcome = _unless_cancelled(settlement.outcome, row)
+                by_kind[type(outcome)].append((settlement.task, outcome))
+                settled.add(settlement.task.id)
+        self._complete(by_kind[Completed])
+        self._cancel(by_kind[Cancelled])
+        self._archive([task.id for task, _ in by_kind[Expired]], TaskState.EXPIRED)
+        self._retry(by_kind[Retry])
+        self._release(by_kind[Release])
+        self.record_attempts(
+            [
+                FailedAttempt(
+                    task.id, task.lease, task.attempt, worker, task.started_at, outcome.failure
+                )
+                for task, outcome in (*by_kind[Retry], *by_kind[Dead])
+            ]
+        )
+        for task, outcome in by_kind[Dead]:
+            message = str(outcome.failure)
+            self.bury([task.id], reason=outcome.reason, message=message, failed=1)
+        return settled
+
+    # --- the parts that maintenance and control use too ---
+
+    def bury(
+        self, ids: Sequence[UUID], *, reason: str, message: str, failed: int = 0, crashed: int = 0
+    ) -> None:
+        """Move tasks to the dead letter queue; the caller has locked their rows."""
+        values = {"message": message, "why": reason[:255], "failed": failed, "crashed": crashed}
+        self.connection.execute(statements.BURY, {"ids": list(ids), **values})
+        self.connection.execute(statements.DELETE_TASKS, {"ids": list(ids)})
+
+    def record_attempts(self, attempts: Sequence[FailedAttempt]) -> None:
+        """Keep what attempts failed of; told the same a second time, nothing happens."""
+        values = [
+            {
+                "of_task": attempt.task_id,
+                "with_lease": attempt.lease,
+                "number": attempt.number,
+                "worker": attempt.worker,
+                "since": attempt.started_at,
+                "kind": attempt.failure.type,
+                "message": attempt.failure.message,
+                "trace": attempt.failure.traceback,
+            }
+            for attempt in attempts
+        ]
+        if values:
+            self.connection.execute(statements.INSERT_ATTEMPT, values)
+
+    def archive_cancelled(self, ids: Sequence[UUID], reason: str) -> None:
+        """Move tasks to the archive as cancelled; the caller has locked their rows."""
+        self._archive(ids, TaskState.CANCELLED, reason)
+
+    # --- inside ---
+
+    def _known(self, ids: Iterable[UUID]) -> frozenset[UUID]:
+        return frozenset(
+            row.id
+            for chunk in chunks(list(ids))
+            for row in self.connection.execute(statements.KNOWN_IDS, {"ids": chunk})
+        )
+
+    def _enqueue_unique(self, tasks: Sequence[NewTask]) -> dict[UUID, Enqueued]:
+        """Insert each task, or find the live one that has its key.
+
+        That one can end between our two statements; then there is room again. Every round means
+        that a task with one of the keys ended, so a limit is only there against the unthinkable.
+        """
+        found: dict[UUID, Enqueued] = {}
+        # In one order everywhere, so that two producers with the same keys cannot deadlock.
+        missing = sorted(tasks, key=lambda task: task.unique_key or "")
+        for _ in range(100):
+            self.connection.execute(
+                statements.INSERT_TASKS_UNLESS_KNOWN, [new_values(task) for task in missing]
+            )
+            keys = list({task.unique_key for task in missing})
+            owners = {
+                row.unique_key: row.id
+                for chunk in chunks(keys)
+                for row in self.connection.execute(statements.IDS_OF_UNIQUE_KEYS, {"keys": chunk})
+            }
+            for task in missing:
+                owner = owners.get(task.unique_key)
+                if owner is not None:
+                    found[task.id] = Enqueued(owner, existing=owner != task.id)
+            missing = [task for task in missing if task.id not in found]
+            if not missing:
+                return found
+        raise Unavailable(f"the unique key {missing[0].unique_key!r} changed hands 100 times.")
+
+    def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
+        if demand.others is not None:
+            rows = self.connection.execute(statements.sweep(None))
+        else:
+            names = [statements.UNADOPTED, *demand.queues]
+            binds = {f"queue_{index}": name for index, name in enumerate(names)}
+            rows = self.connection.execute(statements.sweep(len(names)), binds)
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+    def _adopt(self) -> None:
+        """Give the rows of foreign producers the columns that they keep in ``metadata``."""
+        rows = self.connection.execute(statements.UNADOPTED_TASKS).all()
+        if rows:
+            self.connection.execute(
+                statements.ADOPT,
+                [{"task_id": row.id, **adopted_values(row.metadata)} for row in rows],
+            )
+
+    def _due(
+        self, level: Level, room: int, excluded: frozenset[str], handlers: dict[str, int]
+    ) -> list[Task]:
+        rows = self.connection.execute(
+            statements.DUE,
+            {
+                "queue": level.queue,
+                "at_priority": level.priority,
+                "mark": level.mark,
+                "excluded": sorted(excluded),
+                "room": room,
+            },
+        )
+        kept = []
+        for row in rows:
+            task = Task(*row)
+            left = handlers.get(task.name)
+            if left is None or left > 0:
+                kept.append(task)
+            if left:
+                handlers[task.name] = left - 1
+        return kept
+
+    def _complete(self, group: Sequence[tuple[Task, Completed]]) -> None:
+        values = [
+            {"of_task": task.id, "value": outcome.result}
+            for task, outcome in group
+            if outcome.result is not None
+        ]
+        if values:
+            self.connection.execute(statements.INSERT_RESULT, values)
+        self._archive([task.id for task, _ in group], TaskState.COMPLETED)
+
+    def _cancel(self, group: Sequence[tuple[Task, Cancelled]]) -> None:
+        by_reason: defaultdict[str, list[UUID]] = defaultdict(list)
+        for task, outcome in group:
+            by_reason[outcome.reason].append(task.id)
+        for reason, ids in by_reason.items():
+            self._archive(ids, TaskState.CANCELLED, reason)
+
+    def _retry(self, group: Sequence[tuple[Task, Retry]]) -> None:
+        if group:
+            self.connection.execute(
+                statements.RETRY,
+                [
+                    {
+                        "task_id": task.id,
+                        "wait": outcome.delay.total_seconds(),
+                        "message": str(outcome.failure),
+                    }
+                    for task, outcome in group
+                ],
+            )
+
+    def _release(self, group: Sequence[tuple[Task, Release]]) -> None:
+        if group:
+            self.connection.execute(
+                statements.RELEASE,
+                [
+                    {
+                        "task_id": task.id,
+                        "wait": None if outcome.delay is None else outcome.delay.total_seconds(),
+                        "message": outcome.reason,
+                    }
+                    for task, outcome in group
+                ],
+            )
+
+    def _archive(self, ids: Sequence[UUID], state: TaskState, message: str | None = None) -> None:
+        for chunk in chunks(ids):
+            self.connection.execute(statements.ARCHIVE[state], {"ids": chunk, "message": message})
+            self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
+
+
+def new_values(task: NewTask) -> dict[str, Any]:
+    """The binds of INSERT_TASKS for *task*."""
+    return {
+        "new_id": task.id,
+        "new_name": task.name,
+        "new_payload": task.payload,
+        "new_priority": task.priority,
+        "new_max_retries": task.max_retries,
+        "new_at": task.at,
+        "new_delay": task.delay.total_seconds(),
+        "new_metadata": task.metadata,
+        "new_queue": task.queue,
+        "new_timeout": None if task.timeout is None else task.timeout.total_seconds(),
+        "new_expires": None if task.expires is None else task.expires.total_seconds(),
+        "new_unique_key": task.unique_key,
+        "new_fingerprint": task.fingerprint,
+    }
+
+
+def adopted_values(metadata: object) -> dict[str, Any]:
+    """Read the columns that CeleRS 0.2 keeps in ``metadata`` (its row contract); tolerates anything."""
+    if isinstance(metadata, (str, bytes)):
+        metadata = decode(metadata)
+    found = metadata if isinstance(metadata, dict) else {}
+    queue, timeout = found.get("queue"), found.get("timeout_secs")
+    usable = isinstance(queue, str) and 0 < len(queue) <= 128
+    in_time = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout > 0
+    return {
+        "to_queue": queue if usable else DEFAULT_QUEUE,
+        "to_timeout": float(timeout) if in_time else None,  # type: ignore[arg-type]  # in_time says it is a number
+        "to_group": _short_text(found.get("group_id")),
+        "to_chord": _short_text(found.get("chord_id")),
+    }
+
+
+def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterable[list[Any]]:
+    """Cut *items* into lists of at most *size*."""
+    return (list(items[start : start + size]) for start in range(0, len(items), size))
+
+
+def _short_text(value: object) -> str | None:
+    return value[:36] if isinstance(value, str) else None
+
+
+def _unless_cancelled(outcome: Outcome, row: Any) -> Outcome:
+    """A task that was to be cancelled while it ran does not go back to be run again."""
+    if row.cancel_requested_at is not None and isinstance(outcome, (Retry, Release)):
+        return Cancelled(row.cancel_reason or "cancelled")
+    return outcome

@@ -1,0 +1,73 @@
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests import servers
+from tests.servers import Server
+
+SERVER_FIXTURES = {"postgres": "postgres_server", "mysql": "mariadb_server"}
+DATABASES = ["sqlite", *SERVER_FIXTURES]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--db",
+        action="append",
+        choices=DATABASES,
+        help="run the database tests on this one only; may be repeated (default: all three)",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chosen = set(config.getoption("db") or DATABASES)
+    unwanted = [item for item in items if not _databases_of(item) <= chosen]
+    if unwanted:
+        config.hook.pytest_deselected(items=unwanted)
+        items[:] = [item for item in items if item not in unwanted]
+
+
+def _databases_of(item: pytest.Item) -> set[str]:
+    fixtures = getattr(item, "fixturenames", [])
+    direct = {name for name, fixture in SERVER_FIXTURES.items() if fixture in fixtures}
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return direct | {
+        str(parameters[fixture])
+        for fixture in ("database_url", "database_server")
+        if fixture in parameters
+    }
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    with servers.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Server]:
+    with servers.mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(params=SERVER_FIXTURES)
+def database_server(request: pytest.FixtureRequest) -> Server:
+    """The server itself, for tests that kill it; they need not bring it back."""
+    server: Server = request.getfixturevalue(SERVER_FIXTURES[request.param])
+    server.start()  # the test before may have killed it
+    return server
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A new, empty database; `parametrize("database_url", ["postgres"], indirect=True)` narrows."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/celers.db"
+        return
+    server: Server = request.getfixturevalue(SERVER_FIXTURES[request.param])
+    name = f"celers_{uuid4().hex}"
+    server.start()  # the test before may have killed it
+    yield server.create_database(name)
+    server.start()
+    server.drop_database(name)
