@@ -174,7 +174,7 @@ class PrivateServer(Server):
             raise self._failure(f"could not be created by {Path(command[0]).name}")
 
     def _failure(self, what: str) -> RuntimeError:
-        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-25:])
+        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
         return RuntimeError(f"The private {self.name} server {what}. Its log ends:\n{tail}")
 
 
@@ -220,8 +220,8 @@ class MariaDBServer(PrivateServer):
 
     def _create(self) -> None:
         root = "--auth-root-authentication-method=normal"
-        data = f"--datadir={self.data}"
-        self._run(_binary("mariadb-install-db"), "--no-defaults", root, "--skip-test-db", data)
+        places = (f"--datadir={self.data}", f"--tmpdir={self.directory}")
+        self._run(_binary("mariadb-install-db"), "--no-defaults", root, "--skip-test-db", *places)
         accounts = [
             f"CREATE USER IF NOT EXISTS celers@'{host}' IDENTIFIED BY 'secret';\n"
             f"GRANT ALL PRIVILEGES ON `celers%`.* TO celers@'{host}';\n"
@@ -233,6 +233,7 @@ class MariaDBServer(PrivateServer):
     def _command(self) -> list[str]:
         settings = {
             "datadir": self.data,
+            "tmpdir": self.directory,  # a starting server deletes the temporary tables of others
             "socket": self.directory / "server.sock",
             "pid-file": self.directory / "server.pid",
             "init-file": self.directory / "accounts.sql",

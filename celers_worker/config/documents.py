@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from celers_worker.core.errors import ConfigurationError
 
 LARGEST = 1_048_576
@@ -39,6 +41,18 @@ class Document:
             if line := self.lines.get(full[:length]):
                 return f"{self.name}:{line}"
         return self.name
+
+
+def header(*path: str) -> str:
+    """Return ``[queues.emails]`` or ``[handlers."shop.pay"]``: a table's header as TOML has it."""
+    return f"[{'.'.join(_written(part) for part in path)}]"[:200]
+
+
+def _written(part: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_-]+", part):
+        return part
+    # repr escapes all that could play with a terminal, JSON only some of it.
+    return msgspec.json.encode(part).decode() if part.isprintable() else repr(part)
 
 
 def find_document(
@@ -86,7 +100,9 @@ def read_text(path: Path, name: str, given_by: str = "") -> tuple[str, int]:
         return data.decode("utf-8-sig"), status.st_mode
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{name}:{line}: not UTF-8; save the file as UTF-8.") from None
+        raise ConfigurationError(
+            f"{given_by}{name}:{line}: not UTF-8: save the file as UTF-8."
+        ) from None
 
 
 def _read_document(path: Path, name: str, given_by: str = "") -> Document:
@@ -131,8 +147,9 @@ def _parse(text: str, name: str) -> dict[str, Any]:
         message = str(error)
     except ValueError:  # from int() or datetime(), which name no line
         message = "a number or a date is out of range"
-    place = re.search(r"\s*\(at line (\d+), column \d+\)$", message)
-    where = f"{name}:{place[1]}" if place else name
+    place = re.search(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$", message)
+    line = (place[1] or text.rstrip().count("\n") + 1) if place else None
+    where = f"{name}:{line}" if line else name
     reason = message[: place.start()] if place else message
     hint = " (it is already set above: remove one)" if _ALREADY_SET.search(reason) else ""
     raise ConfigurationError(f"{where}: not valid TOML: {reason}{hint}.")
@@ -142,7 +159,7 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
     """Return the line of every table and key, by a scan that multi-line strings can mislead."""
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.match(line):
             table = path = tuple(_parts(header[1]))
         elif assignment := _ASSIGNMENT.match(line):

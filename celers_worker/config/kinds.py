@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +17,8 @@ MAX_PERMITS = 100_000
 LONGEST_TEXT = 1_000
 
 
-class Kind(ABC):
-    """What values a setting can have."""
-
-    __slots__ = ()
+class Kind(msgspec.Struct, frozen=True):
+    """What values a setting can have. A Struct: eight dataclasses cost 4 ms at every import."""
 
     def parse(self, text: str) -> object:
         """Return what TOML would have given for *text*, which is a variable's or a flag's."""
@@ -30,28 +26,26 @@ class Kind(ABC):
 
     def read(self, value: object, key: str) -> Any:
         """Return *value* as the program uses it; raises ConfigurationError with sentences."""
-        for text in value if isinstance(value, list | tuple) else (value,):
-            # A URL in the wrong place may hold a password, which no message should repeat.
-            if isinstance(text, str) and ("://" in text or len(text) > LONGEST_TEXT):
-                raise ConfigurationError(
-                    f"{key} holds a URL, or more than {LONGEST_TEXT} characters: it can be neither."
-                )
+        # A URL in the wrong place may hold a password, which no message should repeat.
+        if isinstance(value, str) and ("://" in value or len(value) > LONGEST_TEXT):
+            raise ConfigurationError(
+                f"{key} holds a URL, or more than {LONGEST_TEXT} characters: it can be neither."
+            )
         return self.check(value, key)
 
-    @abstractmethod
     def check(self, value: object, key: str) -> Any:
         """Return *value* as the program uses it.
 
         Raises ConfigurationError with sentences about *key*.
         """
+        raise NotImplementedError
 
     def write(self, value: Any) -> str:
         """Return *value* as TOML, without its secrets."""
         return msgspec.json.encode(value).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Whole(Kind):
+class Whole(Kind, frozen=True):
     """A whole number from ``low`` to ``high``."""
 
     low: int
@@ -69,22 +63,25 @@ class Whole(Kind):
             and self.low <= value <= self.high
         ):
             return value
-        quotes = ", without quotes" if isinstance(value, str) else ""
+        quotes = ", without quotes" if isinstance(value, str) and value.isdigit() else ""
         raise ConfigurationError(
             f"{key} is {quoted(value)}: write a whole number from {self.low} to {self.high}"
             f"{quotes}."
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Span(Kind):
+class Span(Kind, frozen=True):
     """A duration, not under ``shortest``."""
 
     shortest: timedelta = timedelta(0)
 
     def check(self, value: object, key: str) -> timedelta:
         """Return *value* as a timedelta."""
-        span = parse_duration(value, name=key)  # type: ignore[arg-type]  # it refuses other types
+        if not isinstance(value, timedelta | int | float | str):
+            raise ConfigurationError(
+                f'{key} is {quoted(value)}: write a number with a unit, such as "30s" or "5m".'
+            )
+        span = parse_duration(value, name=key)
         if span < self.shortest:
             raise ConfigurationError(
                 f"{key} is {quoted(value)}: it must be at least {format_duration(self.shortest)}."
@@ -99,8 +96,7 @@ class Span(Kind):
         return f'"{text}"'
 
 
-@dataclass(frozen=True, slots=True)
-class Choice(Kind):
+class Choice(Kind, frozen=True):
     """One of a few words, in any case."""
 
     words: tuple[str, ...]
@@ -116,8 +112,7 @@ class Choice(Kind):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Text(Kind):
+class Text(Kind, frozen=True):
     """A line of 1 to 255 characters."""
 
     def check(self, value: object, key: str) -> str:
@@ -130,8 +125,7 @@ class Text(Kind):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Module(Kind):
+class Module(Kind, frozen=True):
     """The dotted name of a module; with ``attribute``, ``module:attribute`` or nothing too."""
 
     attribute: bool = False
@@ -151,8 +145,7 @@ class Module(Kind):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class QueueLimit(Kind):
+class QueueLimit(Kind, frozen=True):
     """A queue's name, or ``name:limit``."""
 
     def check(self, value: object, key: str) -> str:
@@ -166,8 +159,7 @@ class QueueLimit(Kind):
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Each(Kind):
+class Each(Kind, frozen=True):
     """A list; as text, its items stand between commas."""
 
     item: Kind
@@ -184,7 +176,7 @@ class Each(Kind):
         seen: set[str] = set()
         for item in value:
             try:
-                name = str(self.item.check(item, key)).partition(":")[0]
+                name = str(self.item.read(item, key)).partition(":")[0]
             except ConfigurationError as error:
                 problems += error.problems
                 continue
@@ -200,8 +192,7 @@ class Each(Kind):
         return f"[{', '.join(self.item.write(item) for item in value)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Url(Kind):
+class Url(Kind, frozen=True):
     """The database's URL. No message repeats it."""
 
     def read(self, value: object, key: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from celers_worker.config.documents import Document, find_document, read_text
+from celers_worker.config.documents import Document, find_document, header, read_text
 from celers_worker.config.settings import NAMED_TABLES, TABLES, setting_at, settings_of
 from celers_worker.config.url import has_password
 from celers_worker.core.errors import ConfigurationError
@@ -32,20 +32,43 @@ _FLAGS = {"worker.queues": "--queue", "worker.modules": "--module"}
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A value as somebody wrote it, unchecked; ``where`` is its source with the line."""
+class Place:
+    """What set a value; ``where`` is that with the line, if it has lines."""
 
-    value: object
     source: str
     where: str
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one source sets, by dotted key, and what is wrong with the rest of it."""
+    """What is set, by dotted key, and what is wrong with it.
 
-    values: dict[str, Given] = field(default_factory=dict)
+    A value that was refused has a place and a problem but is not among the values.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+
+    def add(self, key: str, value: object, place: Place) -> None:
+        """Set *key* to *value*, or note why it cannot be."""
+        self.places[key] = place
+        try:
+            self.values[key] = setting_at(key).kind.read(value, key)
+        except ConfigurationError as error:
+            self.problems.extend(f"{place.where}: {problem}" for problem in error.problems)
+
+    def add_text(self, key: str, text: str, source: str) -> None:
+        """Set *key* to what *text* says, which a variable or a flag called *source* holds."""
+        self.add(key, setting_at(key).kind.parse(text), Place(source, source))
+
+    def lay(self, upper: Layer) -> None:
+        """Put *upper* on top. What is wrong below counts even where it is hidden."""
+        self.problems.extend(upper.problems)
+        for key, place in upper.places.items():
+            self.places[key] = place
+            self.values.pop(key, None)
+        self.values.update(upper.values)
 
 
 def flag_of(key: str) -> str:
@@ -72,12 +95,6 @@ def file_layer(file: Path | None, environment: Mapping[str, str], directory: Pat
         else:
             problem = _misplaced(table, content)
             layer.problems.append(f"{document.where(table)}: {problem}")
-    url = layer.values.get(URL)
-    if url and document.readable_by_all and isinstance(url.value, str) and has_password(url.value):
-        layer.problems.append(
-            f"{url.where}: everybody on this host can read the password of database.url: "
-            f"run `chmod 600 {document.name}`."
-        )
     return layer
 
 
@@ -90,12 +107,14 @@ def _add_named_tables(
         try:
             check(name)
         except ConfigurationError as error:
-            layer.problems.append(f"{where}: [{table}]: {error}")
+            layer.problems.append(f"{where}: {error}")
             continue
         if isinstance(inner, dict):
             _add_table(layer, document, (table, name), inner)
+        elif name in settings_of(table):
+            layer.problems.append(f"{where}: {name!r} belongs in [{table}.NAME].")
         else:
-            layer.problems.append(f"{where}: {table}.{name} must be a table: [{table}.{name}].")
+            layer.problems.append(f"{where}: {name!r} must be a table: {header(table, name)}.")
 
 
 def _add_table(
@@ -105,18 +124,28 @@ def _add_table(
     for name, value in content.items():
         where = document.where(*path, name)
         if name in known:
-            layer.values[".".join((*path, name))] = Given(value, document.name, where)
+            key = ".".join((*path, name))
+            layer.add(key, value, Place(document.name, where))
+            if key == URL and document.readable_by_all and _has_password(value):
+                layer.problems.append(
+                    f"{where}: everybody on this host can read the password of database.url: "
+                    f"run `chmod 600 {document.name}`."
+                )
         elif len(path) > 1 and isinstance(value, dict):
             # [handlers.shop.pay] is TOML for a table in a table.
             layer.problems.append(
                 f"{where}: put a name with dots in quotes: "
-                f'[{path[0]}."{path[1]}.{_joined(name, value)}"].'
+                f"{header(path[0], f'{path[1]}.{_joined(name, value)}')}."
             )
         else:
             layer.problems.append(
-                f"{where}: unknown key {name[:80]!r} in [{'.'.join(path)}]."
+                f"{where}: unknown key {name[:80]!r} in {header(*path)}."
                 f"{_elsewhere(name, known, path[0])}"
             )
+
+
+def _has_password(value: object) -> bool:
+    return isinstance(value, str) and has_password(value)
 
 
 def _joined(name: str, content: Mapping[str, Any]) -> str:
@@ -135,14 +164,13 @@ def _misplaced(table: str, content: object) -> str:
         return f"{table} must be a table: write [{table}] once, and its keys below."
     if table in NAMED_TABLES:
         return f"{table} must hold a table for each name: [{table}.NAME]."
-    shown = table[:80]
     if isinstance(content, dict):
         hint = nearest(table, [*TABLES, *NAMED_TABLES])
-        return f"unknown table [{shown}].{hint or f' There are {_listed()}.'}"
+        return f"unknown table {header(table)}.{hint or f' There are {_listed()}.'}"
     keys = {key: name for name in TABLES for key in settings_of(name)}
     home = keys.get(table)
     hint = f" It belongs in [{home}]." if home else nearest(table, keys)
-    return f"unknown key {shown!r} outside of any table.{hint}"
+    return f"unknown key {table[:80]!r} outside of any table.{hint}"
 
 
 def _listed() -> str:
@@ -160,12 +188,12 @@ def environment_layer(environment: Mapping[str, str], directory: Path) -> Layer:
         key = variables.get(name)
         if key is None:
             layer.problems.append(_unknown_variable(name, variables))
-        elif key in layer.values:
-            layer.problems.append(f"{layer.values[key].where} and {name} are both set: unset one.")
+        elif key in layer.places:
+            layer.problems.append(f"{layer.places[key].where} and {name} are both set: unset one.")
         elif name == URL_FILE:
-            _add_url_from(layer, directory / text, text, name)
+            _add_url_from(layer, directory / text, text or '""', name)
         else:
-            layer.values[key] = Given(setting_at(key).kind.parse(text.strip()), name, name)
+            layer.add_text(key, text.strip(), name)
     return layer
 
 
@@ -204,12 +232,12 @@ def flag_layer(flags: Mapping[str, object]) -> Layer:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             value = ",".join(value)  # --queue emails --queue reports:4 is --queue emails,reports:4
         try:
-            kind = setting_at(key).kind
+            if isinstance(value, str):
+                layer.add_text(key, value, flag)
+            else:
+                layer.add(key, value, Place(flag, flag))
         except KeyError:
             layer.problems.append(f"{flag}: unknown setting {key!r}.")
-        else:
-            parsed = kind.parse(value) if isinstance(value, str) else value
-            layer.values[key] = Given(parsed, flag, flag)
     return layer
 
 
@@ -228,4 +256,4 @@ def _add_url_from(layer: Layer, path: Path, name: str, source: str) -> None:
     except ConfigurationError as error:
         layer.problems.extend(error.problems)
     else:
-        layer.values[URL] = Given(text.strip(), source, source)
+        layer.add_text(URL, text.strip(), source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from celers_worker.config.kinds import Span
 from celers_worker.config.layers import (
     URL,
-    Given,
     Layer,
     credential_layer,
     environment_layer,
@@ -83,82 +82,59 @@ def load_config(
         environment_layer(environment, here),
         flag_layer(flags),
     ]
-    if not any(URL in layer.values for layer in layers):
+    if not any(URL in layer.places for layer in layers):
         layers.append(credential_layer(environment))
-    stack = _Stack()
+    whole = Layer()
     for layer in layers:
-        stack.lay(layer)
-    config = stack.config()
-    if problems := [*stack.problems, *_misfits(config.worker, stack)]:
+        whole.lay(layer)
+    config = _config(whole.values)
+    if problems := [*whole.problems, *_misfits(config.worker, whole)]:
         raise ConfigurationError(*problems)
-    return LoadedConfig(config, {key: stack.source(key) for key in _keys(config)})
+    places = whole.places
+    sources = {key: places[key].source if key in places else DEFAULT for key in _keys(config)}
+    return LoadedConfig(config, sources)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stack:
-    """What the layers come to, and all their problems."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    given: dict[str, Given] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    def lay(self, layer: Layer) -> None:
-        """Put *layer* on top. What is wrong in it counts even where a later one hides it."""
-        self.problems.extend(layer.problems)
-        for key, given in layer.values.items():
-            self.given[key] = given
-            try:
-                self.values[key] = setting_at(key).kind.read(given.value, key)
-            except ConfigurationError as error:
-                self.values.pop(key, None)
-                self.problems.extend(f"{given.where}: {problem}" for problem in error.problems)
-
-    def config(self) -> Config:
-        """Return the values, with defaults for those that are absent or refused."""
-        single: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
-        named: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in NAMED_TABLES}
-        for key, value in self.values.items():
-            table, name, leaf = split_key(key)
-            if name is None:
-                single[table][leaf] = value
-            else:
-                named[table].setdefault(name, {})[leaf] = value
-        tables: dict[str, Any] = {table: TABLES[table](**single[table]) for table in TABLES}
-        for table, struct in NAMED_TABLES.items():
-            tables[table] = {name: struct(**values) for name, values in named[table].items()}
-        return Config(**tables)
-
-    def source(self, key: str) -> str:
-        """Return what set *key*."""
-        return self.given[key].source if key in self.given else DEFAULT
-
-    def places(self, *keys: str) -> str:
-        """Return where *keys* were set, those of them that were."""
-        return " and ".join(
-            dict.fromkeys(self.given[key].where for key in keys if key in self.given)
-        )
-
-    def refused(self, *keys: str) -> bool:
-        """Whether any of *keys* was set to something impossible."""
-        return any(key in self.given and key not in self.values for key in keys)
+def _config(values: Mapping[str, Any]) -> Config:
+    """Return *values* in their tables, with defaults for those that are absent or refused."""
+    single: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+    named: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in NAMED_TABLES}
+    for key, value in values.items():
+        table, name, leaf = split_key(key)
+        if name is None:
+            single[table][leaf] = value
+        else:
+            named[table].setdefault(name, {})[leaf] = value
+    tables: dict[str, Any] = {table: TABLES[table](**single[table]) for table in TABLES}
+    for table, struct in NAMED_TABLES.items():
+        tables[table] = {name: struct(**content) for name, content in named[table].items()}
+    return Config(**tables)
 
 
-def _misfits(worker: WorkerSettings, stack: _Stack) -> Iterator[str]:
+def _misfits(worker: WorkerSettings, layer: Layer) -> Iterator[str]:
     """Yield what is wrong with values that are right by themselves."""
-    keys = ("worker.lease", "worker.heartbeat_interval")
-    if worker.lease < 2 * worker.heartbeat_interval and not stack.refused(*keys):
+    where = _where(layer, "worker.lease", "worker.heartbeat_interval")
+    if where and worker.lease < 2 * worker.heartbeat_interval:
         yield (
-            f"{stack.places(*keys)}: worker.lease is {_written(worker.lease)} and "
-            f"worker.heartbeat_interval {_written(worker.heartbeat_interval)}: the lease must be "
-            "at least twice the heartbeat_interval, or one late heartbeat loses running tasks."
+            f"{where}: worker.lease is {_written(worker.lease)} and worker.heartbeat_interval "
+            f"{_written(worker.heartbeat_interval)}: the lease must be at least twice the "
+            "heartbeat_interval, or one late heartbeat loses running tasks."
         )
-    keys = ("worker.lease", "worker.reap_interval")
-    if worker.lease < worker.reap_interval and not stack.refused(*keys):
+    where = _where(layer, "worker.lease", "worker.reap_interval")
+    if where and worker.lease < worker.reap_interval:
         yield (
-            f"{stack.places(*keys)}: worker.lease is {_written(worker.lease)} and "
-            f"worker.reap_interval {_written(worker.reap_interval)}: the reap_interval must be at "
-            "most the lease, because a dead worker's tasks wait for both."
+            f"{where}: worker.lease is {_written(worker.lease)} and worker.reap_interval "
+            f"{_written(worker.reap_interval)}: the reap_interval must be at most the lease, "
+            "because a dead worker's tasks wait for both."
         )
+
+
+def _where(layer: Layer, *keys: str) -> str:
+    """Return where *keys* were set; nothing if none was, or one of them was refused anyway."""
+    if any(key not in layer.values for key in keys if key in layer.places):
+        return ""
+    found = (layer.places[key].where for key in keys if key in layer.places)
+    return " and ".join(dict.fromkeys(found))
 
 
 def _written(span: timedelta) -> str:

@@ -67,7 +67,7 @@ def url_problems(url: str) -> Iterator[str]:
             '"mysql://user@host/database".'
         )
     elif scheme not in SCHEMES:
-        hint = nearest(scheme.lower(), SCHEMES)
+        hint = nearest(scheme.lower(), SCHEMES) or nearest(scheme.lower().split("+")[0], SCHEMES)
         yield f"has the unknown scheme {scheme[:40]!r}." + (hint or f" Use {', '.join(SCHEMES)}.")
     elif scheme == "sqlite":
         if rest and not rest.startswith("/"):

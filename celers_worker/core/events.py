@@ -20,7 +20,7 @@ from celers_worker.core.task import Task
 class WorkerStarted:
     """The worker is registered and its services run."""
 
-    worker: UUID
+    worker: str
     name: str
     database: str
     queues: Sequence[str]

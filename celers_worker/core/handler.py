@@ -144,9 +144,12 @@ class Registry:
             )
         self._handlers[handler.name] = handler
 
-    def replace(self, handler: Handler) -> None:
-        """Put *handler* in the place of the one with its name, as configuration overrides do."""
-        self._handlers[handler.name] = handler
+    def mapped(self, change: Callable[[Handler], Handler]) -> Registry:
+        """A registry of the same handlers, each as *change* makes it."""
+        changed = Registry()
+        for handler in self:
+            changed.add(change(handler))
+        return changed
 
     def get(self, name: str) -> Handler | None:
         """Return the handler of tasks called *name*."""

@@ -33,6 +33,16 @@ def encode_result(value: object) -> bytes:
     return _checked(value, "result")
 
 
+def check_json(value: object, name: str) -> None:
+    """Raise PayloadError if *value*, called *name*, is not JSON that every database can hold."""
+    _checked(value, name)
+
+
+def check_text(text: str, name: str) -> None:
+    """Raise PayloadError if *text*, called *name*, holds NUL or a lone surrogate."""
+    _check_text(text, lambda: name)
+
+
 def decode(payload: bytes | str) -> Any:
     """Decode JSON. Raises PayloadError with the position of the fault."""
     try:

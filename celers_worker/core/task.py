@@ -63,6 +63,30 @@ PRIORITY_RANGE = range(-(2**31), 2**31)
 UNIQUE_KEY_BYTES = 255
 
 
+class _IdSource:
+    """UUIDv7 (RFC 9562): a millisecond clock, then a counter, then randomness.
+
+    Ids of one process rise strictly, so that tasks enqueued in one millisecond keep their order
+    and new rows go to the right edge of the primary key.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def __call__(self) -> UUID:
+        random = int.from_bytes(os.urandom(8))
+        with self._lock:
+            # 48 bits of milliseconds and 12 of counter, which carries into the milliseconds.
+            self._last = max(self._last + 1, (time.time_ns() // 1_000_000) << 12)
+            stamp = self._last
+        high = (stamp >> 12) << 16 | 0x7000 | stamp & 0xFFF
+        return UUID(int=high << 64 | 0x8000_0000_0000_0000 | random >> 2)
+
+
+new_id = _IdSource()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
     """A task as its producer describes it; the id is made here, so that an enqueue can be repeated.
@@ -71,7 +95,7 @@ class NewTask:
     times. ``delay`` counts from the database's now; ``at`` wins over it.
     """
 
-    id: UUID = field(default_factory=lambda: new_id())
+    id: UUID = field(default_factory=new_id)
     name: str
     payload: bytes
     queue: str = DEFAULT_QUEUE
@@ -151,27 +175,3 @@ class Demand:
     def excluded(self) -> frozenset[str]:
         """Names of tasks that have no room at all."""
         return frozenset(name for name, room in self.handlers.items() if room <= 0)
-
-
-class _IdSource:
-    """UUIDv7 (RFC 9562): a millisecond clock, then a counter, then randomness.
-
-    Ids of one process rise strictly, so that tasks enqueued in one millisecond keep their order
-    and new rows go to the right edge of the primary key.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last = 0
-
-    def __call__(self) -> UUID:
-        random = int.from_bytes(os.urandom(8))
-        with self._lock:
-            # 48 bits of milliseconds and 12 of counter, which carries into the milliseconds.
-            self._last = max(self._last + 1, (time.time_ns() // 1_000_000) << 12)
-            stamp = self._last
-        high = (stamp >> 12) << 16 | 0x7000 | stamp & 0xFFF
-        return UUID(int=high << 64 | 0x8000_0000_0000_0000 | random >> 2)
-
-
-new_id = _IdSource()

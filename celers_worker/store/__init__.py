@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from celers_worker.store.base import Store, StoreOptions
+from celers_worker.store.direct import DirectStore
 from celers_worker.store.urls import driver_url
 
 if TYPE_CHECKING:
-    from celers_worker.store.direct import DirectStore
+    from sqlalchemy import URL
+
+    from celers_worker.store.transaction import Transaction
 
 
 def make_store(url: str, options: StoreOptions | None = None) -> Store:
@@ -32,9 +35,16 @@ def make_store(url: str, options: StoreOptions | None = None) -> Store:
 
 def make_direct_store(url: str, options: StoreOptions | None = None) -> DirectStore:
     """The synchronous store for *url*, not connected yet."""
-    from celers_worker.store.direct import DirectStore
+    target = driver_url(url, synchronous=True)
+    return DirectStore(target, options or StoreOptions(), transaction_class(target))
 
-    return DirectStore(driver_url(url, synchronous=True), options or StoreOptions())
+
+def transaction_class(url: URL) -> type[Transaction]:
+    """What does the work inside a transaction of the database behind *url*."""
+    from celers_worker.store.postgres.transaction import PostgresTransaction
+    from celers_worker.store.transaction import Transaction
+
+    return PostgresTransaction if url.get_backend_name() == "postgresql" else Transaction
 
 
-__all__ = ["Store", "StoreOptions", "make_direct_store", "make_store"]
+__all__ = ["DirectStore", "Store", "StoreOptions", "make_direct_store", "make_store"]

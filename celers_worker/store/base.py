@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -83,10 +84,8 @@ class Store:
         """Close every connection, within the connect timeout."""
         if self._engine is not None:
             seconds = self.options.connect_timeout.total_seconds()
-            try:
+            with suppress(Unavailable):  # what cannot be closed in time, the server cleans up
                 await bounded(self._engine.dispose(), seconds, abandon=lambda: None)
-            except Unavailable:
-                pass  # what could not be closed in time is the server's to clean up
             self._engine = None
 
     async def run(
@@ -139,7 +138,7 @@ class Store:
         """Write outcomes of leases still held, and return their ids; the others change nothing."""
         return await self.run(self.transaction.settle, worker, settlements)
 
-    async def wakeups(self) -> AsyncIterator[Wakeup]:
+    async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when there may be something to claim. Where nothing tells, time does."""
         while True:
             await asyncio.sleep(self.poll_pause)

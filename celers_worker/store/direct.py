@@ -15,7 +15,7 @@ from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import mysql, server
 from celers_worker.store.base import TRIES, StoreOptions
 from celers_worker.store.errors import Fault, fault_of, raise_translated
-from celers_worker.store.postgres.transaction import PostgresTransaction
+from celers_worker.store.schema import HEAD
 from celers_worker.store.sqlite import sqlite_engine
 from celers_worker.store.transaction import CHUNK, Transaction, chunks
 
@@ -26,12 +26,10 @@ R = TypeVar("R")
 class DirectStore:
     """Tasks in a SQL database, without an event loop. Safe to share between threads."""
 
-    def __init__(self, url: URL, options: StoreOptions) -> None:
+    def __init__(self, url: URL, options: StoreOptions, transaction: type[Transaction]) -> None:
         self.url = url
         self.options = options
-        self.transaction: type[Transaction] = (
-            PostgresTransaction if url.get_backend_name() == "postgresql" else Transaction
-        )
+        self.transaction = transaction
         self.engine = _engine(url, options)
 
     @property
@@ -52,10 +50,20 @@ class DirectStore:
 
     def open(self) -> server.Server:
         """Connect once and check the server's version and the tables; see ``Store.open``."""
+        if self.url.get_backend_name() == "sqlite":
+            self._bring_up_to_date()
         found = self.run(lambda transaction: server.server_of(transaction.connection))
         server.check_server(found)
         self.run(lambda transaction: server.check_schema(transaction.connection))
         return found
+
+    def _bring_up_to_date(self) -> None:
+        """Migrate an embedded file: there is nobody else to do it."""
+        revision = self.run(lambda transaction: server.schema_revision(transaction.connection))
+        if revision is None or revision < HEAD:
+            from celers_worker.store import migrate  # Alembic takes a quarter of a second to import
+
+            migrate.upgrade(self)
 
     def close(self) -> None:
         """Close every connection."""

@@ -59,6 +59,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What is known of a task to who waits for it."""
+
+    state: TaskState
+    value: Any = None
+    error: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
     """A task as people look at it, wherever it is kept."""
 
@@ -181,6 +191,24 @@ def attempts_of(transaction: Transaction, task_id: UUID) -> list[Attempt]:
     ]
 
 
+def ending_of(transaction: Transaction, task_id: UUID) -> Ending | None:
+    """How a task ended, or for a live one only its state; None: there is no such task."""
+    for table in (tasks, archive, dead_letters):
+        row = transaction.connection.execute(
+            select(table.c.state, table.c.error_message).where(table.c.id == task_id).limit(1)
+        ).first()
+        if row is None:
+            continue
+        state = TaskState(row.state)
+        if state is TaskState.COMPLETED:
+            return Ending(state=state, value=result_of(transaction, task_id))
+        traces = [attempt.traceback for attempt in attempts_of(transaction, task_id)]
+        return Ending(
+            state=state, error=row.error_message, traceback=traces[-1] if traces else None
+        )
+    return None
+
+
 def result_of(transaction: Transaction, task_id: UUID) -> Any:
     """What the handler returned; None too if it returned nothing or its time is over."""
     value = transaction.connection.execute(
@@ -250,7 +278,7 @@ def unhandled_names(transaction: Transaction, known: Sequence[str]) -> dict[str,
         .where(tasks.c.state == statements.PENDING, tasks.c.task_name.not_in(known))
         .group_by(tasks.c.task_name)
     )
-    return {name: count for name, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
-from celers_worker.core.task import TaskState
+from celers_worker.core.task import ARCHIVED, TaskState
 from celers_worker.store import sql, statements
 from celers_worker.store.schema import archive, attempts, dead_letters, results, workers
 from celers_worker.store.transaction import FailedAttempt, Transaction, chunks
@@ -209,6 +209,11 @@ def prune(
         delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
     )
     return counts
+
+
+def keep_partitions(transaction: Transaction, retention: Mapping[str, timedelta]) -> None:
+    """Make the archive's coming partitions and drop the old ones, where there are any."""
+    transaction.keep_partitions(max(retention[state.value] for state in ARCHIVED))
 
 
 def _delete_old(

@@ -25,7 +25,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import mysql, postgresql
-from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 from celers_worker.core.task import DEFAULT_MAX_RETRIES
@@ -99,8 +98,8 @@ def _task_columns(*, by_completion: bool = False) -> Iterator[Column[Any]]:
     yield Column("cancel_reason", _name(255))
 
 
-def _not_postgresql(ddl: Any, target: Any, bind: Any, *, dialect: Dialect, **rest: Any) -> bool:
-    return dialect.name != "postgresql"
+def _not_postgresql(ddl: Any, target: Any, bind: Any, *rest: Any, **options: Any) -> bool:
+    return options["dialect"].name != "postgresql"
 
 
 _PENDING = text("state = 'pending'")

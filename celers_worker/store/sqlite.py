@@ -12,7 +12,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -127,6 +127,17 @@ class SQLiteStore(Store):
         super().__init__(url, options)
         self._writer: _Writer | None = None
 
+    async def open(self) -> None:
+        """Migrate the file if it is new or old, then check it as every database."""
+        await asyncio.to_thread(self._bring_up_to_date)
+        await super().open()
+
+    def _bring_up_to_date(self) -> None:
+        from celers_worker.store.direct import DirectStore  # which uses the engine of this module
+
+        with DirectStore(self.url, self.options, Transaction) as direct:
+            direct.open()
+
     async def close(self) -> None:
         """Let the writer finish what it has, and end it."""
         if self._writer is not None:
@@ -170,7 +181,7 @@ class SQLiteStore(Store):
         except Exception as error:
             raise_translated(error, self.name)
 
-    async def wakeups(self) -> AsyncIterator[Wakeup]:
+    async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when any connection has changed the file."""
         # A connection of its own: the counter tells of the changes of all others, the writer's too.
         connection = sqlite3.connect(self.url.database or "", isolation_level=None)

@@ -271,7 +271,7 @@ def move(source: Any, target: Any, **changed: Any) -> Insert:
 
 def _moved_tasks(target: Any, **changed: Any) -> Insert:
     statement = move(tasks, target, **changed)
-    statement.select = statement.select.where(  # type: ignore[union-attr,assignment]
+    statement.select = statement.select.where(  # type: ignore[union-attr]  # from_select set it
         tasks.c.id.in_(bindparam("ids", expanding=True))
     )
     return statement

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -143,6 +143,9 @@ class Transaction:
             message = str(outcome.failure)
             self.bury([task.id], reason=outcome.reason, message=message, failed=1)
         return settled
+
+    def keep_partitions(self, retention: timedelta) -> None:
+        """Make and drop partitions of the archive; only PostgreSQL has them."""
 
     # --- the parts that maintenance and control use too ---
 

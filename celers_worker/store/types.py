@@ -12,6 +12,13 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
+def in_utc(instant: datetime) -> datetime:
+    """Return *instant* in UTC; a naive one is refused, for nobody knows which instant it means."""
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone.")
+    return instant.astimezone(UTC)
+
+
 class Id(TypeDecorator[UUID]):
     """A UUID: native on PostgreSQL, CeleRS's lower-case hyphenated text elsewhere."""
 
@@ -48,12 +55,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Send an instant; a naive one is refused, for nobody knows which instant it means."""
+        """Send an instant."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone.")
-        utc = value.astimezone(UTC)
+        utc = in_utc(value)
         return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:

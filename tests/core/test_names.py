@@ -42,7 +42,9 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("name", ["default", "e", "E", "_", "7", "eu.emails-2_x", "a..b", "q" * 128])
+@pytest.mark.parametrize(
+    "name", ["default", "e", "E", "_", "7", "eu.emails-2_x", "a..b", "q" * 128]
+)
 def test_a_queue_is_called_by_letters_digits_underscores_dots_and_hyphens(name):
     assert check_queue_name(name) == name
 

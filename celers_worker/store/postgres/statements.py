@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from celers_worker.core.task import NewTask, TaskState
 from celers_worker.store import sql, statements
 from celers_worker.store.schema import TASK_COLUMNS, archive, results, tasks
+from celers_worker.store.types import in_utc
 
 _INSTANT = TIMESTAMP(timezone=True)
 
@@ -117,7 +118,7 @@ def new_arrays(new: Sequence[NewTask]) -> dict[str, list[Any]]:
         "payloads": [task.payload for task in new],
         "priorities": [task.priority for task in new],
         "budgets": [task.max_retries for task in new],
-        "instants": [task.at for task in new],
+        "instants": [None if task.at is None else in_utc(task.at) for task in new],
         "delays": [task.delay.total_seconds() for task in new],
         "documents": [
             None if task.metadata is None else msgspec.json.encode(task.metadata).decode()

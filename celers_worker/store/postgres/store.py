@@ -7,7 +7,7 @@ The connections come from SQLAlchemy's own pool and are held, each with its own 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -101,7 +101,7 @@ class PostgresStore(Store):
             settled |= await super().settle(worker, others)
         return settled
 
-    async def wakeups(self) -> AsyncIterator[Wakeup]:
+    async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
         async with self._listening() as (connection, arrived):
             yield Wakeup(control=True)  # what came while nobody listened

@@ -1,0 +1,114 @@
+"""Client: the stores of an application, opened when they are first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+from celers_worker.config import Config, load_config
+from celers_worker.core.handler import Handler
+from celers_worker.core.task import Enqueued, NewTask
+from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
+
+
+class Client:
+    """One asynchronous store for each event loop, and one for everything without a loop."""
+
+    def __init__(self, url: str | None, config: Callable[[], Config] | None = None) -> None:
+        """*url* wins over the configuration, which is read when a store is first needed."""
+        self._url = url
+        self._read_config = config or (lambda: load_config().config)
+        self._config: Config | None = None
+        self._stores: WeakKeyDictionary[asyncio.AbstractEventLoop, Store] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            WeakKeyDictionary()
+        )
+        self._direct: DirectStore | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def config(self) -> Config:
+        """The configuration that applies to this application."""
+        if self._config is None:
+            self._config = self._read_config()
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self._config = config
+        self._url = None
+
+    @property
+    def url(self) -> str:
+        """The database's URL."""
+        return self._url or self.config.database.url
+
+    @property
+    def options(self) -> StoreOptions:
+        """How stores treat the database."""
+        settings = self.config.database
+        return StoreOptions(
+            connect_timeout=settings.connect_timeout,
+            call_timeout=settings.call_timeout,
+            pool_size=settings.pool_size,
+        )
+
+    def configured(self, handler: Handler) -> Handler:
+        """*handler* with what ``[handlers.NAME]`` of the configuration sets."""
+        settings = self.config.handlers.get(handler.name)
+        if settings is None:
+            return handler
+        retries = settings.max_retries
+        return replace(
+            handler,
+            concurrency=settings.concurrency or handler.concurrency,
+            timeout=settings.timeout or handler.timeout,
+            max_retries=handler.max_retries if retries is None else retries,
+        )
+
+    async def store(self) -> Store:
+        """The store of the running loop. Raises StoreError or SchemaError when it cannot open."""
+        loop = asyncio.get_running_loop()
+        store = self._stores.get(loop)
+        if store is None:
+            async with self._opening.setdefault(loop, asyncio.Lock()):
+                store = self._stores.get(loop)
+                if store is None:
+                    store = make_store(self.url, self.options)
+                    await store.open()
+                    self._stores[loop] = store
+        return store
+
+    def direct(self) -> DirectStore:
+        """The store for callers without a loop. Raises like ``store``."""
+        with self._lock:
+            if self._direct is None:
+                direct = make_direct_store(self.url, self.options)
+                direct.open()
+                self._direct = direct
+            return self._direct
+
+    async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """Add tasks."""
+        return await (await self.store()).enqueue(tasks)
+
+    def enqueue_sync(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """Add tasks without an event loop."""
+        return self.direct().enqueue(tasks)
+
+    async def close(self) -> None:
+        """Close the store of the running loop, and the one without a loop."""
+        store = self._stores.pop(asyncio.get_running_loop(), None)
+        if store is not None:
+            await store.close()
+        self.close_sync()
+
+    def close_sync(self) -> None:
+        """Close the store without a loop."""
+        with self._lock:
+            if self._direct is not None:
+                self._direct.close()
+                self._direct = None

@@ -1,0 +1,121 @@
+"""What ``@app.task`` makes of a function: still that function, and a way to enqueue its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from celers_worker.app.client import Client
+from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.transactional import enqueue_in, enqueue_in_sync
+from celers_worker.core.duration import Duration
+from celers_worker.core.handler import Handler
+from celers_worker.core.options import Options
+from celers_worker.core.payload import encode_arguments
+from celers_worker.core.task import NewTask
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R]):
+    """A task that is not enqueued yet, for ``enqueue_many``."""
+
+    task: NewTask
+
+
+class DeclaredTask(Generic[P, R]):
+    """A task declared by ``@app.task``. Calling it calls the function, here and now."""
+
+    def __init__(
+        self, client: Client, handler: Handler, *, options: Options = Options(), session: Any = None
+    ) -> None:
+        self.handler = handler
+        self._client = client
+        self._options = options
+        self._session = session
+        self.__doc__ = handler.function.__doc__
+        self.__name__ = handler.name
+        self.__wrapped__ = handler.function
+
+    @property
+    def name(self) -> str:
+        """The name its tasks have in the database."""
+        return self.handler.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.handler.function(*args, **kwargs)
+
+    def with_(
+        self,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        max_retries: int | None = None,
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        timeout: Duration | None = None,
+        expires: Duration | None = None,
+        unique_key: str | None = None,
+        fingerprint: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> DeclaredTask[P, R]:
+        """The same task with options for the next enqueue; see ``core.options.Options``."""
+        options = Options.checked(
+            queue=queue,
+            priority=priority,
+            max_retries=max_retries,
+            delay=delay,
+            at=at,
+            timeout=timeout,
+            expires=expires,
+            unique_key=unique_key,
+            fingerprint=fingerprint,
+            metadata=metadata,
+        )
+        return self._copy(options=options.over(self._options))
+
+    def using(self, session: Any) -> DeclaredTask[P, R]:
+        """The same task, enqueued in the caller's own transaction: it commits or rolls back with it.
+
+        *session*: a SQLAlchemy Session, AsyncSession, Connection or AsyncConnection.
+        """
+        return self._copy(session=session)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueuedTask[R]:
+        """Add a task and return a handle on it. Raises PayloadError before anything is written."""
+        tasks = [self.call(*args, **kwargs).task]
+        if self._session is not None:
+            added = await enqueue_in(self._session, tasks)
+        else:
+            added = await self._client.enqueue(tasks)
+        return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueuedTask[R]:
+        """``enqueue`` without an event loop: for Django, Flask, scripts."""
+        tasks = [self.call(*args, **kwargs).task]
+        if self._session is not None:
+            added = enqueue_in_sync(self._session, tasks)
+        else:
+            added = self._client.enqueue_sync(tasks)
+        return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """A task to enqueue with others; see ``Celers.enqueue_many``."""
+        payload = encode_arguments(self.handler.check_arguments(args, kwargs))
+        handler = self._client.configured(self.handler)
+        return Call(self._options.task(handler.name, payload, handler))
+
+    def _copy(self, *, options: Options | None = None, session: Any = None) -> DeclaredTask[P, R]:
+        return DeclaredTask(
+            self._client,
+            self.handler,
+            options=options or self._options,
+            session=session or self._session,
+        )
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r} of queue {self.handler.queue!r}>"

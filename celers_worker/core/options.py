@@ -1,0 +1,156 @@
+"""What a producer may say about one task, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from celers_worker.core.duration import Duration, parse_duration
+from celers_worker.core.errors import ConfigurationError
+from celers_worker.core.handler import Handler
+from celers_worker.core.names import check_queue_name, check_task_name
+from celers_worker.core.payload import check_json, check_text
+from celers_worker.core.task import MAX_RETRIES_LIMIT, PRIORITY_RANGE, UNIQUE_KEY_BYTES, NewTask
+
+#: Years that every database can hold, with room for time zones and delays.
+YEARS = range(1970, 9000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Options of an enqueue; None leaves what the handler declares, or the default.
+
+    ``at`` is an aware datetime; a past one is due now. ``expires`` counts from now: a task that has
+    not started by then ends as expired. ``unique_key``: while a live task has it, no other is added.
+    ``fingerprint`` is a label to find and cancel tasks by.
+    """
+
+    queue: str | None = None
+    priority: int | None = None
+    max_retries: int | None = None
+    delay: timedelta | None = None
+    at: datetime | None = None
+    timeout: timedelta | None = None
+    expires: timedelta | None = None
+    unique_key: str | None = None
+    fingerprint: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        max_retries: int | None = None,
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        timeout: Duration | None = None,
+        expires: Duration | None = None,
+        unique_key: str | None = None,
+        fingerprint: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Check every option. Raises ConfigurationError, or PayloadError for ``metadata``."""
+        if metadata is not None:
+            check_json(dict(metadata), "metadata")
+        return cls(
+            queue=None if queue is None else check_queue_name(queue),
+            priority=check_priority(priority),
+            max_retries=check_max_retries(max_retries),
+            delay=None if delay is None else parse_duration(delay, name="delay"),
+            at=_instant(at),
+            timeout=check_timeout(timeout),
+            expires=None if expires is None else parse_duration(expires, name="expires"),
+            unique_key=_label("unique_key", unique_key),
+            fingerprint=_label("fingerprint", fingerprint),
+            metadata=metadata,
+        )
+
+    def over(self, other: Options) -> Options:
+        """These options where they say something, else those of *other*."""
+        chosen = {
+            name: getattr(other, name) if getattr(self, name) is None else getattr(self, name)
+            for name in self.__slots__
+        }
+        return Options(**chosen)
+
+    def task(self, name: str, payload: bytes, handler: Handler | None = None) -> NewTask:
+        """The task to add, with the defaults of its handler where that is known here."""
+        given = {key: value for key in self.__slots__ if (value := getattr(self, key)) is not None}
+        declared: dict[str, Any] = {}
+        if handler is not None:
+            declared = {
+                "queue": handler.queue,
+                "priority": handler.priority,
+                "max_retries": handler.max_retries,
+            }
+        return NewTask(name=check_task_name(name), payload=payload, **{**declared, **given})
+
+
+def check_priority(value: object) -> int | None:
+    """Return a priority within 32 bits, or raise ConfigurationError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value not in PRIORITY_RANGE:
+        raise ConfigurationError(
+            f"priority is {value!r}: it must be a whole number of 32 bits; higher runs first."
+        )
+    return value
+
+
+def check_max_retries(value: object) -> int | None:
+    """Return a number of retries, or raise ConfigurationError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_RETRIES_LIMIT:
+        raise ConfigurationError(
+            f"max_retries is {value!r}: it must lie between 0 and {MAX_RETRIES_LIMIT}; "
+            "a task runs at most once more than that."
+        )
+    return value
+
+
+def check_timeout(value: Duration | None) -> timedelta | None:
+    """Return a timeout, or raise ConfigurationError."""
+    if value is None:
+        return None
+    timeout = parse_duration(value, name="timeout")
+    if timeout <= timedelta(0):
+        raise ConfigurationError(f"timeout is {value!r}: it must be longer than nothing.")
+    return timeout
+
+
+def _instant(at: datetime | None) -> datetime | None:
+    if at is None:
+        return None
+    if not isinstance(at, datetime):
+        raise ConfigurationError(f"at is {at!r}: pass a datetime with a time zone, or use delay.")
+    if at.tzinfo is None or at.utcoffset() is None:
+        raise ConfigurationError(
+            f"at is {at.isoformat()}, which has no time zone, so nobody knows which instant it is. "
+            "Write datetime(…, tzinfo=UTC), or use delay."
+        )
+    if at.year not in YEARS:
+        raise ConfigurationError(
+            f"at is {at.isoformat()}: the year must lie between {YEARS[0]} and {YEARS[-1]}."
+        )
+    return at
+
+
+def _label(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or value != value.strip():
+        raise ConfigurationError(
+            f"{name} is {value!r}: it must be text, not empty, without blanks at its ends."
+        )
+    check_text(value, name)
+    if len(value.encode()) > UNIQUE_KEY_BYTES:
+        raise ConfigurationError(
+            f"{name} takes {len(value.encode())} bytes as UTF-8; "
+            f"at most {UNIQUE_KEY_BYTES} can be stored."
+        )
+    return value

@@ -1,0 +1,1 @@
+"""Listeners to core.events: the only place that phrases logs and names metrics."""

@@ -1,0 +1,136 @@
+"""Heartbeat: renews this worker's lease, learns of lost leases and of tasks to cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+from celers_worker.core.events import Events
+from celers_worker.services.identity import Identity
+from celers_worker.services.runner import Runner
+from celers_worker.services.service import Service
+from celers_worker.store import Store, maintenance
+from celers_worker.store.maintenance import WorkerCard
+
+
+class Heartbeat(Service):
+    """One row a worker, however many tasks it runs.
+
+    A worker that cannot renew stops its tasks before its lease ends, by its own monotonic clock,
+    which counts from before the renewal was sent: another worker never starts what still runs here.
+    """
+
+    name = "heartbeat"
+
+    def __init__(
+        self,
+        events: Events,
+        store: Store,
+        identity: Identity,
+        runner: Runner,
+        card: WorkerCard,
+        *,
+        interval: float,
+        lease: timedelta,
+    ) -> None:
+        super().__init__(events, interval=interval)
+        self._store = store
+        self._identity = identity
+        self._runner = runner
+        self._card = card
+        self._lease = lease
+        #: Before the lease ends, runs get this long to come to an end.
+        self._margin = min(lease.total_seconds() / 6, 5.0)
+        self._renewed = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+        self.state = "running"
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the lease is safely ours for now."""
+        return self.lease_left > 0
+
+    @property
+    def lease_left(self) -> float:
+        """Seconds until runs have to be stopped."""
+        return self._renewed + self._lease.total_seconds() - self._margin - time.monotonic()
+
+    async def start(self) -> None:
+        """Register the worker, then keep it registered. Raises StoreError."""
+        await self._register()
+        await super().start()
+
+    async def stop(self) -> None:
+        """End the loop and remove the worker's row."""
+        await super().stop()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await self._store.run(maintenance.deregister, self._identity.id)
+
+    async def tick(self) -> bool:
+        """Renew, then compare what the database says of our tasks with what runs."""
+        sent = time.monotonic()
+        renewed = await self._store.run(
+            maintenance.renew,
+            self._identity.id,
+            self._lease,
+            running=len(self._runner.runs),
+            state=self.state,
+        )
+        if renewed:
+            self._extend(sent)
+            await self.check()
+        else:
+            self._runner.lose(self._runner.runs, "the worker's lease ran out")
+            await self._register()
+        return False
+
+    async def check(self) -> None:
+        """Stop the runs whose leases are lost, and those that a person cancelled."""
+        running = {task_id: run.task.lease for task_id, run in self._runner.runs.items()}
+        if not running:
+            return
+        found = await self._store.run(maintenance.leases, running)
+        lost = []
+        for task_id, lease in running.items():
+            row = found.get(task_id)
+            run = self._runner.runs.get(task_id)
+            if run is None or run.settled:
+                continue  # it ended while we asked
+            if row is None or row.lease != lease:
+                lost.append(task_id)
+            elif row.cancel_reason is not None:
+                self._runner.cancel(task_id, row.cancel_reason)
+        self._runner.lose(lost, "another worker has taken them over")
+
+    async def _register(self) -> None:
+        """Appear under a new id: a lease that ran out is never renewed."""
+        self._identity.change()
+        sent = time.monotonic()
+        card = self._card
+        await self._store.run(
+            maintenance.register,
+            WorkerCard(
+                id=self._identity.id,
+                name=card.name,
+                host=card.host,
+                pid=card.pid,
+                version=card.version,
+                queues=card.queues,
+                handlers=card.handlers,
+                concurrency=card.concurrency,
+            ),
+            self._lease,
+        )
+        self._extend(sent)
+
+    def _extend(self, sent: float) -> None:
+        self._renewed = sent
+        if self._alarm is not None:
+            self._alarm.cancel()
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(max(self.lease_left, 0), self._overdue)
+
+    def _overdue(self) -> None:
+        self._runner.lose(self._runner.runs, "the lease could not be renewed in time")

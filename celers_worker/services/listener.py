@@ -1,0 +1,33 @@
+"""Listener: wakes the poller when the database tells of new tasks. Only a hint; polling is the truth."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from celers_worker.core.events import Events
+from celers_worker.services.heartbeat import Heartbeat
+from celers_worker.services.poller import Poller
+from celers_worker.services.service import Service
+from celers_worker.store import Store
+
+
+class Listener(Service):
+    """One tick lasts as long as the connection that tells."""
+
+    name = "listener"
+    interruptible = True
+
+    def __init__(self, events: Events, store: Store, poller: Poller, heartbeat: Heartbeat) -> None:
+        super().__init__(events, interval=1.0)
+        self._store = store
+        self._poller = poller
+        self._heartbeat = heartbeat
+
+    async def tick(self) -> bool:
+        """Pass the hints on until the connection breaks."""
+        async with aclosing(self._store.wakeups()) as wakeups:
+            async for wakeup in wakeups:
+                self._poller.wake()
+                if wakeup.control:
+                    self._heartbeat.wake()
+        return False

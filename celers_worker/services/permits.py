@@ -1,0 +1,79 @@
+"""Permits: room for running tasks, in three tiers: global, per queue, per handler."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from celers_worker.core.task import Demand, Task
+
+
+class Permits:
+    """Counts what runs against the limits.
+
+    A claim asks for no more than ``demand`` says, so a claimed task always has somewhere to run,
+    and no limit is ever exceeded in this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        total: int,
+        served: frozenset[str] | None = None,
+        queues: Mapping[str, int] | None = None,
+        queue_default: int | None = None,
+        handlers: Mapping[str, int] | None = None,
+    ) -> None:
+        """*served*: the queues to claim from, None for every queue there is."""
+        self.total = total
+        self.in_use = 0
+        self.in_use_by_queue: Counter[str] = Counter()
+        self.in_use_by_handler: Counter[str] = Counter()
+        self._served = served
+        self._queues = dict(queues or {})
+        self._queue_default = total if queue_default is None else queue_default
+        self._handlers = dict(handlers or {})
+        self._on_free: Callable[[], None] = lambda: None
+
+    def on_free(self, callback: Callable[[], None]) -> None:
+        """Call *callback* whenever a permit is given back."""
+        self._on_free = callback
+
+    def exclude(self, handler: str) -> None:
+        """Claim no task of this name any more: nobody here can run it."""
+        self._handlers[handler] = 0
+
+    def demand(self, *, at_most: int | None = None) -> Demand:
+        """What there is room for now."""
+        free = self.total - self.in_use
+        named = self._served if self._served is not None else {*self._queues, *self.in_use_by_queue}
+        return Demand(
+            total=max(free if at_most is None else min(free, at_most), 0),
+            queues={queue: max(self._room(queue), 0) for queue in named},
+            others=self._queue_default if self._served is None else None,
+            handlers={
+                name: max(limit - self.in_use_by_handler[name], 0)
+                for name, limit in self._handlers.items()
+            },
+        )
+
+    def take(self, task: Task) -> None:
+        """Count a claimed task as running."""
+        self.in_use += 1
+        self.in_use_by_queue[task.queue] += 1
+        self.in_use_by_handler[task.name] += 1
+
+    def give_back(self, task: Task) -> None:
+        """Count a task as ended."""
+        self.in_use -= 1
+        for counter, key in (
+            (self.in_use_by_queue, task.queue),
+            (self.in_use_by_handler, task.name),
+        ):
+            counter[key] -= 1
+            if not counter[key]:
+                del counter[key]  # queues and names come and go; a counter must not grow with them
+        self._on_free()
+
+    def _room(self, queue: str) -> int:
+        return self._queues.get(queue, self._queue_default) - self.in_use_by_queue[queue]

@@ -1,0 +1,86 @@
+"""Poller: claims as many tasks as there are permits and hands them to the runner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from celers_worker.core.errors import Unavailable
+from celers_worker.core.events import Events, TasksClaimed, TasksRecovered
+from celers_worker.services.heartbeat import Heartbeat
+from celers_worker.services.identity import Identity
+from celers_worker.services.permits import Permits
+from celers_worker.services.runner import Runner
+from celers_worker.services.service import Service
+from celers_worker.services.settler import Settler
+from celers_worker.store import Store, maintenance
+
+#: Outcomes that may wait for a slow database before the worker claims no more.
+BACKLOG = 5_000
+
+
+class Poller(Service):
+    """Permits first, tasks second: a claimed task always has somewhere to run."""
+
+    name = "poller"
+
+    def __init__(
+        self,
+        events: Events,
+        store: Store,
+        identity: Identity,
+        permits: Permits,
+        runner: Runner,
+        settler: Settler,
+        heartbeat: Heartbeat,
+        *,
+        interval: float,
+    ) -> None:
+        super().__init__(events, interval=interval)
+        self._store = store
+        self._identity = identity
+        self._permits = permits
+        self._runner = runner
+        self._settler = settler
+        self._heartbeat = heartbeat
+        self._unsure = False
+        self._on_claim: Callable[[int], None] = lambda count: None
+        permits.on_free(self.wake)
+
+    def on_claim(self, callback: Callable[[int], None]) -> None:
+        """Call *callback* after each claim with the number of tasks it found."""
+        self._on_claim = callback
+
+    async def tick(self) -> bool:
+        """Claim for what there is room; True when something was found."""
+        demand = self._permits.demand(at_most=BACKLOG - self._settler.backlog)
+        if demand.total == 0 or not self._heartbeat.holds_lease:
+            return False
+        if self._unsure:
+            await self._recover()
+        began = time.perf_counter()
+        try:
+            tasks = await self._store.claim(self._identity.id, demand)
+        except Unavailable:
+            # The claim may have been made all the same, and then nobody runs those tasks.
+            self._unsure = True
+            raise
+        self.events.emit(TasksClaimed(tasks, time.perf_counter() - began))
+        for task in tasks:
+            self._permits.take(task)
+            self._runner.start(task)
+        self._on_claim(len(tasks))
+        return bool(tasks)
+
+    def pause(self) -> float:
+        """Until the next task is due, at most the interval."""
+        next_due = self._store.levels.next_due
+        return self.interval if next_due is None else min(self.interval, next_due)
+
+    async def _recover(self) -> None:
+        known = {*self._runner.runs, *self._settler.unsettled()}
+        count = await self._store.run(maintenance.recover, self._identity.id, known)
+        self._unsure = False
+        if count:
+            self._store.levels.forget()
+            self.events.emit(TasksRecovered(count))

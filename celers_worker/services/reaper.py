@@ -1,0 +1,35 @@
+"""Reaper: takes back the tasks of workers that are gone. Every worker has one; there is no leader."""
+
+from __future__ import annotations
+
+from celers_worker.core.events import Events, TasksReaped
+from celers_worker.services.service import Service
+from celers_worker.store import Store, maintenance
+
+#: Looking through all tasks that run, for those whose worker's row is missing, is left to every
+#: so-many-th tick: rows do not vanish by themselves.
+_THOROUGH = 12
+
+
+class Reaper(Service):
+    """Asks for workers whose leases ran out, and gives their tasks back or buries them."""
+
+    name = "reaper"
+
+    def __init__(self, events: Events, store: Store, *, interval: float, max_crashes: int) -> None:
+        super().__init__(events, interval=interval)
+        self._store = store
+        self._max_crashes = max_crashes
+        self._ticks = 0
+
+    async def tick(self) -> bool:
+        """Reap a batch; True when there is another."""
+        reaped = await self._store.run(
+            maintenance.reap, max_crashes=self._max_crashes, orphans=self._ticks % _THOROUGH == 0
+        )
+        if reaped.released or reaped.buried:
+            self._store.levels.forget()
+            self.events.emit(TasksReaped(reaped.released, reaped.buried))
+        if not reaped.more:
+            self._ticks += 1
+        return reaped.more

@@ -1,0 +1,292 @@
+"""Runner: runs a claimed task to one outcome. It never touches the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any, Protocol
+from uuid import UUID
+
+from celers_worker.core.duration import format_duration
+from celers_worker.core.errors import PayloadError
+from celers_worker.core.events import (
+    Events,
+    LeasesLost,
+    TaskAbandoned,
+    TaskEnded,
+    TaskParked,
+    TaskStarted,
+)
+from celers_worker.core.handler import Context, Handler, Registry
+from celers_worker.core.outcome import (
+    Cancelled,
+    Dead,
+    Expired,
+    Outcome,
+    Release,
+    Settlement,
+    failure_of,
+    outcome_of_error,
+    outcome_of_value,
+)
+from celers_worker.core.payload import decode_arguments
+from celers_worker.core.task import Task
+from celers_worker.services.permits import Permits
+
+
+class Settles(Protocol):
+    """Where outcomes go."""
+
+    def put(self, settlement: Settlement) -> None:
+        """Take an outcome to write."""
+
+
+class Stop(Enum):
+    """Why a run was told to end."""
+
+    TIMEOUT = auto()
+    CANCEL = auto()
+    SHUTDOWN = auto()
+    LEASE_LOST = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run of one task."""
+
+    task: Task
+    handler: Handler
+    context: Context
+    started: float = field(default_factory=time.monotonic)
+    execution: asyncio.Task[None] | None = None
+    thread: Future[Any] | None = None
+    timer: asyncio.TimerHandle | None = None
+    stop: Stop | None = None
+    reason: str = ""
+    settled: bool = False
+
+
+class Runner:
+    """Runs handlers: coroutines on the loop, plain functions in threads.
+
+    A run that is told to stop and does not is abandoned: its outcome is written, so that the task
+    goes on its way, but its permit stays taken until the handler really ends.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        registry: Registry,
+        permits: Permits,
+        settler: Settles,
+        *,
+        threads: int,
+        cancel_grace: float,
+        timeout: timedelta | None = None,
+    ) -> None:
+        self.runs: dict[UUID, Run] = {}
+        self._events = events
+        self._registry = registry
+        self._permits = permits
+        self._settler = settler
+        self._cancel_grace = cancel_grace
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="celers-handler")
+        self._quiet = False
+        self._ended = asyncio.Event()
+
+    def start(self, task: Task) -> None:
+        """Run *task*, whose permits are taken, or settle it at once if it cannot be run."""
+        handler = self._registry.get(task.name)
+        if self._quiet:
+            self._settle_unrun(task, Release())
+        elif handler is None:
+            self._park(task)
+        elif task.expired:
+            self._settle_unrun(task, Expired())
+        else:
+            self._start(task, handler)
+
+    def cancel(self, task_id: UUID, reason: str) -> None:
+        """Tell a run to stop because a person cancelled its task."""
+        if (run := self.runs.get(task_id)) is not None:
+            self._stop(run, Stop.CANCEL, reason)
+
+    def lose(self, task_ids: Iterable[UUID], reason: str) -> None:
+        """Stop runs whose leases this worker does not hold any more."""
+        lost = [run for task_id in list(task_ids) if (run := self.runs.get(task_id)) is not None]
+        for run in lost:
+            self._stop(run, Stop.LEASE_LOST, reason)
+        if lost:
+            self._events.emit(LeasesLost([run.task for run in lost], reason))
+
+    def quiet(self) -> None:
+        """From now on give tasks back unrun: a claim may still be under way."""
+        self._quiet = True
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait until nothing runs, at most so long; True if nothing does."""
+        end = time.monotonic() + seconds
+        while self.runs and (left := end - time.monotonic()) > 0:
+            self._ended.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._ended.wait()
+            except TimeoutError:
+                break
+        return not self.runs
+
+    def stop_all(self, reason: str) -> None:
+        """Tell every run to stop; its task is given back without counting the attempt."""
+        for run in list(self.runs.values()):
+            self._stop(run, Stop.SHUTDOWN, reason)
+
+    def abandon_all(self) -> int:
+        """Settle every run as if it had ended, and return how many there were."""
+        left = [run for run in self.runs.values() if not run.settled]
+        for run in left:
+            self._abandon(run)
+        return len(left)
+
+    def close(self) -> None:
+        """Take no more work for threads. Threads that run are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # --- a run ---
+
+    def _start(self, task: Task, handler: Handler) -> None:
+        run = Run(task, handler, Context(task))
+        self.runs[task.id] = run
+        if self._events.wants(TaskStarted):
+            self._events.emit(TaskStarted(task))
+        loop = asyncio.get_running_loop()
+        seconds = self._timeout_of(run)
+        if seconds is not None:
+            words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
+            run.timer = loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
+        run.execution = loop.create_task(self._execute(run), name=f"celers-task-{task.id}")
+
+    def _timeout_of(self, run: Run) -> float | None:
+        """The task's own timeout, else the handler's, else the worker's."""
+        if run.task.timeout is not None:
+            return run.task.timeout
+        default = run.handler.timeout or self._timeout
+        return None if default is None else default.total_seconds()
+
+    async def _execute(self, run: Run) -> None:
+        try:
+            outcome = await self._outcome(run)
+        except BaseException as error:
+            # SystemExit and its like are the handler's failure, not the worker's end.
+            outcome = self._outcome_of_error(run, error)
+        self._end(run, outcome)
+
+    async def _outcome(self, run: Run) -> Outcome:
+        try:
+            args, kwargs = run.handler.call_arguments(
+                *decode_arguments(run.task.payload), run.context
+            )
+        except PayloadError as error:
+            return Dead("its arguments do not fit the handler", failure_of(error))
+        if run.handler.runs == "thread":
+            return outcome_of_value(await self._in_thread(run, args, kwargs))
+        return outcome_of_value(await run.handler.function(*args, **kwargs))
+
+    async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = functools.partial(
+            contextvars.copy_context().run, run.handler.function, *args, **kwargs
+        )
+        run.thread = self._threads.submit(_contained, call)
+        kind, value = await asyncio.wrap_future(run.thread)
+        if kind:
+            raise value
+        return value
+
+    def _outcome_of_error(self, run: Run, error: BaseException) -> Outcome:
+        policy = run.handler.retry
+        match run.stop:
+            case Stop.TIMEOUT:
+                return outcome_of_error(run.task, TimeoutError(run.reason), policy)
+            case Stop.CANCEL:
+                return Cancelled(run.reason)
+            case Stop.SHUTDOWN | Stop.LEASE_LOST:
+                return Release(reason=run.reason)
+            case None:
+                return outcome_of_error(run.task, error, policy)
+
+    def _end(self, run: Run, outcome: Outcome) -> None:
+        if run.timer is not None:
+            run.timer.cancel()
+        self._settle(run, outcome)
+        if run.thread is not None and not run.thread.done():
+            # Nobody waits for the thread any more, but it runs: its permit is not free.
+            loop = asyncio.get_running_loop()
+            run.thread.add_done_callback(lambda _: _call_soon(loop, self._remove, run))
+            self._events.emit(TaskAbandoned(run.task, run.reason))
+        else:
+            self._remove(run)
+
+    def _settle(self, run: Run, outcome: Outcome) -> None:
+        if not run.settled:
+            run.settled = True
+            settlement = Settlement(run.task, outcome)
+            self._settler.put(settlement)
+            if self._events.wants(TaskEnded):
+                self._events.emit(TaskEnded(settlement, time.monotonic() - run.started))
+
+    def _remove(self, run: Run) -> None:
+        if self.runs.get(run.task.id) is run:
+            del self.runs[run.task.id]
+        self._permits.give_back(run.task)
+        self._ended.set()
+
+    # --- stopping a run ---
+
+    def _stop(self, run: Run, stop: Stop, reason: str) -> None:
+        if run.stop is None and not run.settled:
+            run.stop, run.reason = stop, reason
+            run.context.stop()
+            if run.timer is not None:
+                run.timer.cancel()
+            if run.execution is not None:
+                run.execution.cancel()
+            loop = asyncio.get_running_loop()
+            run.timer = loop.call_later(self._cancel_grace, self._abandon, run)
+
+    def _abandon(self, run: Run) -> None:
+        if not run.settled:
+            self._settle(run, self._outcome_of_error(run, asyncio.CancelledError()))
+            self._events.emit(TaskAbandoned(run.task, run.reason))
+
+    # --- tasks that are not run ---
+
+    def _park(self, task: Task) -> None:
+        """Give a task back that nobody here can run, and claim none of its name again."""
+        suggestion = self._registry.suggestion(task.name)
+        self._permits.exclude(task.name)
+        self._events.emit(TaskParked(task, suggestion))
+        self._settle_unrun(task, Release(reason=f"no handler is called {task.name!r}.{suggestion}"))
+
+    def _settle_unrun(self, task: Task, outcome: Outcome) -> None:
+        self._settler.put(Settlement(task, outcome))
+        self._permits.give_back(task)
+
+
+def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:
+    """Bring an exception back as a value: a future cannot carry StopIteration or SystemExit."""
+    try:
+        return False, call()
+    except BaseException as error:
+        return True, error
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], run: Run) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(callback, run)

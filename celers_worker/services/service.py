@@ -1,0 +1,99 @@
+"""The one loop. Every long-lived task of the worker is a Service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from celers_worker.core.backoff import Backoff
+from celers_worker.core.events import Events, ServiceFailed, ServiceRecovered
+
+#: Between ticks that fail: soon at first, never longer than 5 s (promise 6), never in step.
+_RECOVERY = Backoff(lambda failures: 0.1 * 2.0**failures, jitter="equal")
+_LONGEST_PAUSE = 4.0
+
+
+class Service(ABC):
+    """Calls ``tick`` again and again until stopped.
+
+    A tick that raises is reported, and the next one waits longer. A tick that says there is more
+    to do is followed at once.
+    """
+
+    name: ClassVar[str]
+    #: Whether stopping cancels a tick; the others are let to finish theirs, which are short.
+    interruptible: ClassVar[bool] = False
+
+    def __init__(self, events: Events, *, interval: float) -> None:
+        self.events = events
+        self.interval = interval
+        self.ticked_at = time.monotonic()
+        """When a tick last ended well, by the monotonic clock."""
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def tick(self) -> bool:
+        """Do one round of work; True when there may be more right now."""
+
+    def pause(self) -> float:
+        """How long to rest after a tick that left nothing to do, in seconds."""
+        return self.interval
+
+    async def start(self) -> None:
+        """Start the loop in a task named after the service."""
+        self._stopping = False
+        self._task = asyncio.create_task(self._loop(), name=f"celers-{self.name}")
+
+    async def stop(self) -> None:
+        """End the loop, after the tick in progress."""
+        self._stopping = True
+        self._woken.set()
+        if self._task is not None:
+            if self.interruptible:
+                self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def wake(self) -> None:
+        """Tick now instead of after the pause."""
+        self._woken.set()
+
+    async def _loop(self) -> None:
+        failures = 0
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                more = await self.tick()
+            except Exception as error:
+                failures += 1
+                pause = min(_RECOVERY.delay(failures).total_seconds(), _LONGEST_PAUSE)
+                self.events.emit(ServiceFailed(self.name, error, failures, pause))
+                # Not to be woken: whoever wakes us cannot know that the database is away.
+                await self._rest(pause, wakeable=False)
+                continue
+            self.ticked_at = time.monotonic()
+            if failures:
+                self.events.emit(ServiceRecovered(self.name, failures))
+                failures = 0
+            if more:
+                await asyncio.sleep(0)  # let the others have the loop
+            else:
+                await self._rest(self.pause())
+
+    async def _rest(self, seconds: float, *, wakeable: bool = True) -> None:
+        if not wakeable:
+            self._woken.clear()
+        end = time.monotonic() + seconds
+        while not self._stopping and (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._woken.wait()
+            if wakeable:
+                return
+            self._woken.clear()

@@ -1,0 +1,110 @@
+"""Settler: writes outcomes in batches, and keeps each until the database has answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from uuid import UUID
+
+from celers_worker.core.errors import StoreError, Unavailable
+from celers_worker.core.events import Events, SettleRefused, TasksSettled
+from celers_worker.core.outcome import Dead, Settlement, failure_of
+from celers_worker.services.identity import Identity
+from celers_worker.services.service import Service
+from celers_worker.store import Store
+
+
+class Settler(Service):
+    """One write for many outcomes: those that end within ``window``, or that wait for the last one.
+
+    An outcome is repeated until it is answered; its lease makes that safe. So a write that is
+    refused the first time came from a lease that was lost; one refused later may be our own, whose
+    answer was lost, and is not counted.
+    """
+
+    name = "settler"
+
+    def __init__(
+        self, events: Events, store: Store, identity: Identity, *, window: float, batch: int
+    ) -> None:
+        super().__init__(events, interval=1.0)
+        self._store = store
+        self._identity = identity
+        self._window = window
+        self._batch = batch
+        self._waiting: deque[Settlement] = deque()
+        self._repeated: set[UUID] = set()
+
+    @property
+    def backlog(self) -> int:
+        """How many outcomes are not written yet."""
+        return len(self._waiting)
+
+    def unsettled(self) -> set[UUID]:
+        """The ids of the tasks whose outcomes are not written yet."""
+        return {settlement.task.id for settlement in self._waiting}
+
+    def put(self, settlement: Settlement) -> None:
+        """Take an outcome to write."""
+        self._waiting.append(settlement)
+        self.wake()
+
+    async def tick(self) -> bool:
+        """Write the oldest outcomes."""
+        if not self._waiting:
+            return False
+        if len(self._waiting) < self._batch and self._window:
+            await asyncio.sleep(self._window)
+        batch = [self._waiting[index] for index in range(min(self._batch, len(self._waiting)))]
+        try:
+            await self._write(batch)
+        except Unavailable:
+            self._repeated.update(settlement.task.id for settlement in batch)
+            raise
+        except StoreError:
+            await self._write_one_by_one(batch)
+        for _ in batch:
+            self._waiting.popleft()
+        return bool(self._waiting)
+
+    async def flush(self, seconds: float) -> bool:
+        """Write everything, trying for so long; the loop must have ended. True if all is written."""
+        end = time.monotonic() + seconds
+        while self._waiting and time.monotonic() < end:
+            try:
+                await self.tick()
+            except StoreError:
+                await asyncio.sleep(min(0.2, max(end - time.monotonic(), 0)))
+        return not self._waiting
+
+    async def _write(self, batch: Sequence[Settlement]) -> None:
+        began = time.perf_counter()
+        settled = await self._store.settle(self._identity.id, batch)
+        seconds = time.perf_counter() - began
+        if len(settled) == len(batch):
+            self.events.emit(TasksSettled(batch, seconds))
+        else:
+            self._tell_apart(batch, settled, seconds)
+        if self._repeated:
+            self._repeated.difference_update(settlement.task.id for settlement in batch)
+
+    def _tell_apart(self, batch: Sequence[Settlement], settled: set[UUID], seconds: float) -> None:
+        written = [one for one in batch if one.task.id in settled]
+        refused = [one for one in batch if one.task.id not in settled | self._repeated]
+        if written:
+            self.events.emit(TasksSettled(written, seconds))
+        if refused:
+            self.events.emit(SettleRefused(refused))
+
+    async def _write_one_by_one(self, batch: Sequence[Settlement]) -> None:
+        """The database cannot store one of them: find it, and bury that task instead."""
+        for settlement in batch:
+            try:
+                await self._write([settlement])
+            except Unavailable:
+                raise
+            except StoreError as error:
+                dead = Dead("its outcome cannot be stored", failure_of(error))
+                await self._write([Settlement(settlement.task, dead)])

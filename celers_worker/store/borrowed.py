@@ -1,0 +1,41 @@
+"""Transactions on a connection that the application owns, and commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
+
+from celers_worker.core.errors import ConfigurationError
+from celers_worker.store import transaction_class
+from celers_worker.store.transaction import Transaction
+
+R = TypeVar("R")
+
+
+async def run(session: Any, operation: Callable[[Transaction], R]) -> R:
+    """Run *operation* in the transaction of *session*, without committing it."""
+    if isinstance(session, AsyncSession):
+        session = await session.connection()
+    if isinstance(session, AsyncConnection):
+        return await session.run_sync(lambda connection: operation(_transaction(connection)))
+    return run_sync(session, operation)
+
+
+def run_sync(session: Any, operation: Callable[[Transaction], R]) -> R:
+    """Run *operation* in the transaction of a synchronous *session*, without committing it."""
+    if isinstance(session, Session):
+        session = session.connection()
+    if isinstance(session, Connection):
+        return operation(_transaction(session))
+    raise ConfigurationError(
+        f"using() got a {type(session).__name__}: pass a SQLAlchemy Session, AsyncSession, "
+        "Connection or AsyncConnection whose transaction has begun."
+    )
+
+
+def _transaction(connection: Connection) -> Transaction:
+    return transaction_class(connection.engine.url)(connection)
