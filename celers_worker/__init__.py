@@ -42,7 +42,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is asked for: SQLAlchemy takes a second, `celers --help` none."""
+    """Import a public name when it is first asked for: `celers --help` needs no SQLAlchemy."""
     for home, names in _HOMES.items():
         if name in names:
             module = import_module(f"celers_worker.{home}")

@@ -4,7 +4,7 @@ Services start top to bottom and stop bottom to top: the poller is the last one 
 one out, the heartbeat holds the leases until everything else is done.
 
     store      connected for as long as anything runs
-    heartbeat  keeps this worker's lease
+    heartbeat  keeps this worker's lease; the watchdog does while the loop is blocked
     settler    writes outcomes
     reaper     takes back the tasks of the lost
     janitor    prunes
@@ -26,7 +26,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
-from celers_worker.version import __version__
 from celers_worker.app import Celers
 from celers_worker.app.client import Client
 from celers_worker.config import Config
@@ -45,8 +44,10 @@ from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
 from celers_worker.services.settler import Settler
 from celers_worker.services.surveyor import Surveyor
-from celers_worker.store import Store, make_store
+from celers_worker.services.watchdog import Watchdog
+from celers_worker.store import Store, StoreOptions, make_direct_store, make_store
 from celers_worker.store.maintenance import WorkerCard
+from celers_worker.version import __version__
 
 #: ``forever``; ``drain``: until no task is due; ``once``: one claim.
 Until: TypeAlias = Literal["forever", "drain", "once"]
@@ -81,6 +82,11 @@ class Worker:
         self.metrics: Metrics | None = None
         self.metrics_port: int | None = None
 
+    @property
+    def store_options(self) -> StoreOptions:
+        """How its stores treat the database."""
+        return self._client.options
+
     def stop(self, reason: str = "asked to stop") -> None:
         """Ask for a clean end. The second call releases what runs without waiting for it."""
         if self._stop.is_set():
@@ -90,7 +96,7 @@ class Worker:
 
     async def run(self) -> Ending:
         """Run until stopped. Raises StoreError or SchemaError if the database is not ready."""
-        store = make_store(self.config.database.url, self._client.options)
+        store = make_store(self.config.database.url, self.store_options)
         try:
             await store.open()
             with self._metrics_server():
@@ -120,6 +126,7 @@ class Worker:
         try:
             for service in services.in_order:
                 await service.start()
+            services.watchdog.start()
             self._announce(store, services)
             self._ready.set()
             await self._stop.wait()
@@ -146,6 +153,7 @@ class Worker:
             await service.stop()
         await services.settler.stop()
         await services.settler.flush(2 * self.config.database.call_timeout.total_seconds())
+        services.watchdog.stop()
         with contextlib.suppress(StoreError):  # the lease ends by itself
             await services.heartbeat.stop()
         return Ending(released, abandoned + len(services.runner.runs))
@@ -191,6 +199,7 @@ class _Services:
     identity: Identity
     runner: Runner
     heartbeat: Heartbeat
+    watchdog: Watchdog
     settler: Settler
     upkeep: tuple[Service, ...]
     poller: Poller
@@ -243,7 +252,16 @@ class _Services:
         )
         poller.on_claim(_ends(worker, runner))
         listener = Listener(events, store, poller, heartbeat)
-        return cls(identity, runner, heartbeat, settler, _upkeep(worker, store), poller, listener)
+        watchdog = Watchdog(
+            events,
+            lambda: make_direct_store(config.database.url, worker.store_options),
+            identity,
+            lease=settings.lease,
+            interval=settings.heartbeat_interval.total_seconds(),
+            on_renewed=heartbeat.extended,
+        )
+        upkeep = _upkeep(worker, store)
+        return cls(identity, runner, heartbeat, watchdog, settler, upkeep, poller, listener)
 
 
 def _upkeep(worker: Worker, store: Store) -> tuple[Service, ...]:
@@ -316,7 +334,7 @@ def _ends(worker: Worker, runner: Runner) -> Callable[[int], None]:
 
 
 def run_worker(worker: Worker) -> Ending:
-    """Run *worker* as this process: on uvloop where it exists, with SIGTERM and SIGINT to stop it."""
+    """Run *worker* as this process: on uvloop where it exists; SIGTERM and SIGINT stop it."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_with_signals(worker))
 

@@ -31,11 +31,16 @@ class DeclaredTask(Generic[P, R]):
     """A task declared by ``@app.task``. Calling it calls the function, here and now."""
 
     def __init__(
-        self, client: Client, handler: Handler, *, options: Options = Options(), session: Any = None
+        self,
+        client: Client,
+        handler: Handler,
+        *,
+        options: Options | None = None,
+        session: Any = None,
     ) -> None:
         self.handler = handler
         self._client = client
-        self._options = options
+        self._options = options or Options()
         self._session = session
         self.__doc__ = handler.function.__doc__
         self.__name__ = handler.name
@@ -47,6 +52,7 @@ class DeclaredTask(Generic[P, R]):
         return self.handler.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, here and now; a context is the caller's to pass."""
         return self.handler.function(*args, **kwargs)
 
     def with_(
@@ -79,7 +85,7 @@ class DeclaredTask(Generic[P, R]):
         return self._copy(options=options.over(self._options))
 
     def using(self, session: Any) -> DeclaredTask[P, R]:
-        """The same task, enqueued in the caller's own transaction: it commits or rolls back with it.
+        """The same task, enqueued in the caller's own transaction: both commit, or neither.
 
         *session*: a SQLAlchemy Session, AsyncSession, Connection or AsyncConnection.
         """

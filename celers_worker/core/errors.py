@@ -74,4 +74,4 @@ class Unavailable(StoreError):
 
 
 class Refused(StoreError):
-    """The database answered no and will do so again: rights, a missing database, a bad statement."""
+    """The database answered no and will do so again: rights, a missing database or table."""

@@ -95,7 +95,7 @@ class Handler:
     def call_arguments(
         self, args: list[Any], kwargs: dict[str, Any], context: Context
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Bind decoded arguments and the context for the run. Raises PayloadError if they do not fit."""
+        """Bind decoded arguments and the context. Raises PayloadError if they do not fit."""
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:

@@ -23,8 +23,8 @@ class Options:
     """Options of an enqueue; None leaves what the handler declares, or the default.
 
     ``at`` is an aware datetime; a past one is due now. ``expires`` counts from now: a task that has
-    not started by then ends as expired. ``unique_key``: while a live task has it, no other is added.
-    ``fingerprint`` is a label to find and cancel tasks by.
+    not started by then ends as expired. ``unique_key``: while a live task has it, no other is
+    added. ``fingerprint`` is a label to find and cancel tasks by.
     """
 
     queue: str | None = None

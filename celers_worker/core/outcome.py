@@ -168,7 +168,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _storable(text: str, limit: int) -> str:
-    """Cut the middle of *text*, and replace what PostgreSQL cannot hold: NUL and lone surrogates."""
+    """Cut the middle of *text*, and escape what no database holds: NUL and lone surrogates."""
     if len(text) > limit:
         half = limit // 2 - 10
         text = f"{text[:half]}\n… cut …\n{text[-half:]}"

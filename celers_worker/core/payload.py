@@ -54,9 +54,9 @@ def decode(payload: bytes | str) -> Any:
 def decode_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
     """Decode a payload into positional and keyword arguments.
 
-    Ours are an object of keyword arguments. CeleRS's canvas writes ``{"args": […], "kwargs": {…}}``,
-    others an array of positional arguments, ``null`` for none, or a single value; bytes that are not
-    JSON at all arrive as one bytes argument (reference: the row contract of CeleRS 0.2).
+    Ours are an object of keyword arguments. CeleRS's canvas writes ``{"args": [], "kwargs": {}}``;
+    others write an array of positional arguments, ``null`` for none, or a single value. Bytes that
+    are not JSON at all arrive as one bytes argument (the row contract of CeleRS 0.2).
     """
     try:
         value = _decode(payload)
@@ -112,8 +112,8 @@ def _check(value: object, path: Callable[[], str], depth: int) -> None:
         _check_subclass(value, path, depth)
     else:
         raise PayloadError(
-            f"{path()} is a {kind.__name__}, which is not JSON: pass text, numbers, booleans, None, "
-            "lists and dicts with text keys."
+            f"{path()} is a {kind.__name__}, which is not JSON: pass text, numbers, booleans, "
+            "None, lists and dicts with text keys."
         )
 
 

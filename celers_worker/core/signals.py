@@ -7,7 +7,7 @@ from datetime import timedelta
 from celers_worker.core.duration import Duration, parse_duration
 
 
-class Signal(Exception):  # noqa: N818 - it steers, it is no error
+class Signal(Exception):
     """Base of the four; not for use by itself."""
 
 

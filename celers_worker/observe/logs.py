@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -55,18 +55,39 @@ def configure_logs(level: str, style: str, stream: TextIO | None = None) -> None
 def listen(events: Events, *, level: str) -> None:
     """Write a line for each event worth one at *level*."""
     log = structlog.get_logger("celers")
-    phrases = _phrases(log)
+    tellers: list[_Phrases | _Details] = [_Phrases(log)]
     if level == "debug":
-        phrases |= _details(log)
-    for event_type, phrase in phrases.items():
-        events.listen(event_type, phrase)
+        tellers.append(_Details(log))
+    for teller in tellers:
+        for event_type, name in teller.EVENTS.items():
+            events.listen(event_type, getattr(teller, name))
 
 
-def _phrases(log: Any) -> dict[type, Callable[[Any], None]]:
+class _Phrases:
     """What is said at the usual level: what an operator wants to know in the morning."""
 
-    def started(event: fact.WorkerStarted) -> None:
-        log.info(
+    EVENTS: Mapping[type, str] = {
+        fact.WorkerStarted: "started",
+        fact.WorkerStopping: "stopping",
+        fact.WorkerStopped: "stopped",
+        fact.TasksSettled: "settled",
+        fact.SettleRefused: "refused",
+        fact.TaskParked: "parked",
+        fact.LeasesLost: "lost",
+        fact.TaskAbandoned: "abandoned",
+        fact.TasksReaped: "reaped",
+        fact.TasksRecovered: "recovered",
+        fact.ServiceFailed: "failed",
+        fact.ServiceRecovered: "back",
+        fact.LoopBlocked: "blocked",
+    }
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._parked: set[str] = set()
+
+    def started(self, event: fact.WorkerStarted) -> None:
+        self._log.info(
             "worker started",
             worker=event.worker,
             name=event.name,
@@ -76,128 +97,127 @@ def _phrases(log: Any) -> dict[type, Callable[[Any], None]]:
             concurrency=event.concurrency,
         )
 
-    def stopping(event: fact.WorkerStopping) -> None:
-        log.info("worker stopping", reason=event.reason, running=event.running)
+    def stopping(self, event: fact.WorkerStopping) -> None:
+        self._log.info("worker stopping", reason=event.reason, running=event.running)
 
-    def stopped(event: fact.WorkerStopped) -> None:
-        log.info(
+    def stopped(self, event: fact.WorkerStopped) -> None:
+        self._log.info(
             "worker stopped",
             released=event.released,
             abandoned=event.abandoned,
             seconds=round(event.seconds, 3),
         )
 
-    def settled(event: fact.TasksSettled) -> None:
+    def settled(self, event: fact.TasksSettled) -> None:
         for settlement in event.settlements:
-            _tell_failure(log, settlement.task, settlement.outcome)
+            self._tell(settlement.task, settlement.outcome)
 
-    def refused(event: fact.SettleRefused) -> None:
+    def refused(self, event: fact.SettleRefused) -> None:
         for settlement in event.settlements:
-            log.warning(
+            self._log.warning(
                 "outcome refused: the lease was lost",
-                outcome=type(settlement.outcome).__name__.lower(),
+                outcome=_word(settlement.outcome),
                 **_of(settlement.task),
             )
 
-    def parked(event: fact.TaskParked) -> None:
-        log.warning(f"task parked: no handler has its name.{event.suggestion}", **_of(event.task))
+    def parked(self, event: fact.TaskParked) -> None:
+        # Once a name: a thousand tasks of a name that nobody knows are one mistake.
+        if event.task.name not in self._parked:
+            self._parked.add(event.task.name)
+            self._log.warning(
+                "tasks parked: no handler has their name",
+                hint=event.suggestion.strip() or None,
+                **_of(event.task),
+            )
 
-    def lost(event: fact.LeasesLost) -> None:
-        log.error("leases lost", tasks=len(event.tasks), reason=event.reason)
+    def lost(self, event: fact.LeasesLost) -> None:
+        self._log.error("leases lost", tasks=len(event.tasks), reason=event.reason)
 
-    def abandoned(event: fact.TaskAbandoned) -> None:
-        log.error("handler did not stop", reason=event.reason, **_of(event.task))
+    def abandoned(self, event: fact.TaskAbandoned) -> None:
+        self._log.error("handler did not stop", reason=event.reason, **_of(event.task))
 
-    def reaped(event: fact.TasksReaped) -> None:
-        log.warning(
+    def reaped(self, event: fact.TasksReaped) -> None:
+        self._log.warning(
             "tasks of lost workers taken back",
             released=len(event.released),
             buried=[str(task_id) for task_id in event.buried],
         )
 
-    def recovered(event: fact.TasksRecovered) -> None:
-        log.warning("tasks of a claim without an answer given back", tasks=event.count)
+    def recovered(self, event: fact.TasksRecovered) -> None:
+        self._log.warning("tasks of a claim without an answer given back", tasks=event.count)
 
-    def failed(event: fact.ServiceFailed) -> None:
+    def failed(self, event: fact.ServiceFailed) -> None:
         # The first, and then ever fewer: an outage must not fill the disk.
         if event.failures & (event.failures - 1) == 0:
-            log.error(
-                f"{event.service} failed",
+            self._log.error(
+                "service failed, will be tried again",
+                service=event.service,
                 error=f"{type(event.error).__name__}: {event.error}",
                 failures=event.failures,
-                retry_in=round(event.retry_in, 2),
+                again_in=round(event.retry_in, 2),
             )
 
-    def back(event: fact.ServiceRecovered) -> None:
-        log.info(f"{event.service} works again", failures=event.failures)
+    def back(self, event: fact.ServiceRecovered) -> None:
+        self._log.info("service works again", service=event.service, failures=event.failures)
 
-    def blocked(event: fact.LoopBlocked) -> None:
-        log.error(
+    def blocked(self, event: fact.LoopBlocked) -> None:
+        self._log.error(
             "the event loop is blocked by a handler",
             seconds=round(event.seconds, 1),
             at=list(event.suspects),
         )
 
-    return {
-        fact.WorkerStarted: started,
-        fact.WorkerStopping: stopping,
-        fact.WorkerStopped: stopped,
-        fact.TasksSettled: settled,
-        fact.SettleRefused: refused,
-        fact.TaskParked: parked,
-        fact.LeasesLost: lost,
-        fact.TaskAbandoned: abandoned,
-        fact.TasksReaped: reaped,
-        fact.TasksRecovered: recovered,
-        fact.ServiceFailed: failed,
-        fact.ServiceRecovered: back,
-        fact.LoopBlocked: blocked,
-    }
+    def _tell(self, task: Task, outcome: Outcome) -> None:
+        match outcome:
+            case Retry():
+                self._log.warning(
+                    "task failed, will be tried again",
+                    error=str(outcome.failure),
+                    attempt=task.attempt,
+                    again_in=round(outcome.delay.total_seconds(), 1),
+                    **_of(task),
+                )
+            case Dead():
+                self._log.error(
+                    "task is dead",
+                    reason=outcome.reason,
+                    error=str(outcome.failure),
+                    attempt=task.attempt,
+                    **_of(task),
+                )
+            case Cancelled():
+                self._log.info("task cancelled", reason=outcome.reason, **_of(task))
+            case Expired():
+                self._log.info("task expired before it was started", **_of(task))
+            case Completed() | Release():
+                pass
 
 
-def _details(log: Any) -> dict[type, Callable[[Any], None]]:
+class _Details:
     """What is said at debug: a line or two for each task, which costs more than running it."""
 
-    def started(event: fact.TaskStarted) -> None:
-        log.debug("task started", attempt=event.task.attempt, **_of(event.task))
+    EVENTS: Mapping[type, str] = {
+        fact.TaskStarted: "started",
+        fact.TaskEnded: "ended",
+        fact.TasksPruned: "pruned",
+    }
 
-    def ended(event: fact.TaskEnded) -> None:
-        log.debug(
-            f"task {_word(event.settlement.outcome)}",
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def started(self, event: fact.TaskStarted) -> None:
+        self._log.debug("task started", attempt=event.task.attempt, **_of(event.task))
+
+    def ended(self, event: fact.TaskEnded) -> None:
+        self._log.debug(
+            "task ended",
+            outcome=_word(event.settlement.outcome),
             seconds=round(event.seconds, 4),
             **_of(event.settlement.task),
         )
 
-    def pruned(event: fact.TasksPruned) -> None:
-        log.debug("finished tasks pruned", **event.counts)
-
-    return {fact.TaskStarted: started, fact.TaskEnded: ended, fact.TasksPruned: pruned}
-
-
-def _tell_failure(log: Any, task: Task, outcome: Outcome) -> None:
-    match outcome:
-        case Retry():
-            log.warning(
-                "task failed, will be tried again",
-                error=str(outcome.failure),
-                attempt=task.attempt,
-                again_in=round(outcome.delay.total_seconds(), 1),
-                **_of(task),
-            )
-        case Dead():
-            log.error(
-                "task is dead",
-                reason=outcome.reason,
-                error=str(outcome.failure),
-                attempt=task.attempt,
-                **_of(task),
-            )
-        case Cancelled():
-            log.info("task cancelled", reason=outcome.reason, **_of(task))
-        case Expired():
-            log.info("task expired before it was started", **_of(task))
-        case Completed() | Release():
-            pass
+    def pruned(self, event: fact.TasksPruned) -> None:
+        self._log.debug("finished tasks pruned", **event.counts)
 
 
 def _of(task: Task) -> Mapping[str, Any]:
@@ -205,16 +225,4 @@ def _of(task: Task) -> Mapping[str, Any]:
 
 
 def _word(outcome: Outcome) -> str:
-    match outcome:
-        case Completed():
-            return "completed"
-        case Retry():
-            return "failed"
-        case Release():
-            return "released"
-        case Cancelled():
-            return "cancelled"
-        case Expired():
-            return "expired"
-        case Dead():
-            return "died"
+    return type(outcome).__name__.lower()

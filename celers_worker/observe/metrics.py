@@ -169,7 +169,7 @@ def _replace(gauge: Gauge, values: Mapping[str, float]) -> None:
 
 
 class MetricsServer:
-    """Serves ``/metrics`` from a thread of its own. Raises ConfigurationError if the port is taken."""
+    """Serves ``/metrics`` from its own thread. Raises ConfigurationError if the port is taken."""
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         try:

@@ -132,5 +132,12 @@ class Heartbeat(Service):
         loop = asyncio.get_running_loop()
         self._alarm = loop.call_later(max(self.lease_left, 0), self._overdue)
 
+    def extended(self, sent: float) -> None:
+        """Learn that somebody else has renewed the lease; safe from another thread."""
+        self._renewed = max(self._renewed, sent)
+
     def _overdue(self) -> None:
+        if self.holds_lease:  # the watchdog renewed it while the loop was blocked
+            self._extend(self._renewed)
+            return
         self._runner.lose(self._runner.runs, "the lease could not be renewed in time")

@@ -1,4 +1,4 @@
-"""Listener: wakes the poller when the database tells of new tasks. Only a hint; polling is the truth."""
+"""Listener: wakes the poller when the database tells of new tasks; a hint, polling is the truth."""
 
 from __future__ import annotations
 

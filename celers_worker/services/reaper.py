@@ -1,4 +1,4 @@
-"""Reaper: takes back the tasks of workers that are gone. Every worker has one; there is no leader."""
+"""Reaper: takes back the tasks of lost workers. Every worker has one; there is no leader."""
 
 from __future__ import annotations
 

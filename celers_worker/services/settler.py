@@ -70,7 +70,7 @@ class Settler(Service):
         return bool(self._waiting)
 
     async def flush(self, seconds: float) -> bool:
-        """Write everything, trying for so long; the loop must have ended. True if all is written."""
+        """Write everything, for at most so long, after the loop has ended; True if all is."""
         end = time.monotonic() + seconds
         while self._waiting and time.monotonic() < end:
             try:

@@ -131,7 +131,7 @@ class Store:
         return added
 
     async def claim(self, worker: str, demand: Demand) -> list[Task]:
-        """Lease due tasks to *worker*, no more than *demand* says, in the order they are to start."""
+        """Lease due tasks to *worker*, no more than *demand* says, in the order of their start."""
         return await self.run(self.transaction.claim, worker, demand, self.levels)
 
     async def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:

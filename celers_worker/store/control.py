@@ -94,7 +94,8 @@ def requeue(
 ) -> Requeued:
     """Move dead tasks back to pending, each exactly once however many people ask.
 
-    A task keeps its id, priority, queue and number of attempts, which start anew; its history stays.
+    A task keeps its id, priority, queue and max_retries; its attempts start anew, their history
+    stays.
     """
     ids = _locked(transaction, dead_letters, conditions(dead_letters, wanted), limit)
     done = _revive(transaction, dead_letters, ids, delay)

@@ -4,8 +4,8 @@ A level is one priority of one queue. Within it the due tasks are a range of the
 from a low-water mark to now. Behind the mark lie the index entries of tasks that were claimed:
 dead, but not removed while anybody holds a snapshot. A plain claim walks them all again each time.
 
-Marks are hints. A task committed late below its mark, or of a priority not seen yet, is found by the
-next sweep, which runs when a claim comes back short and at least every second.
+Marks are hints. A task committed late below its mark, or of a priority not seen yet, is found by
+the next sweep, which runs when a claim comes back short and at least every second.
 """
 
 from __future__ import annotations

@@ -70,7 +70,12 @@ def register(transaction: Transaction, card: WorkerCard, lease: timedelta) -> No
 
 
 def renew(
-    transaction: Transaction, worker: str, lease: timedelta, *, running: int, state: str
+    transaction: Transaction,
+    worker: str,
+    lease: timedelta,
+    *,
+    running: int | None = None,
+    state: str | None = None,
 ) -> bool:
     """Renew the worker's lease; False if it had run out, and then it stays so."""
     renewed = transaction.connection.execute(
@@ -184,7 +189,7 @@ def _take_back(
 def prune(
     transaction: Transaction, retention: Mapping[str, timedelta], *, limit: int = 1_000
 ) -> dict[str, int]:
-    """Delete up to *limit* rows of each table past their time; keys are those of ``[retention]``."""
+    """Delete up to *limit* rows of each table past their time, by the keys of ``[retention]``."""
     counts = {
         state.value: _delete_old(
             transaction,

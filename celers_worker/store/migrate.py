@@ -15,11 +15,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
-from celers_worker.core.errors import CelersError, SchemaError, Unavailable
+from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.schema import HEAD, tasks
-from celers_worker.store.server import check_server, schema_revision, server_of
+from celers_worker.store.server import (
+    check_server,
+    newer_schema,
+    schema_revision,
+    server_of,
+)
 
 #: Any number will do, as long as every version of Celers takes the same.
 _LOCK = 7_227_651_802
@@ -42,10 +47,7 @@ def upgrade(store: DirectStore) -> list[str]:
     with _locked(store) as connection:
         before = schema_revision(connection)
         if before is not None and before > HEAD:
-            raise SchemaError(
-                f"the tables are at revision {before}, newer than the {HEAD} of this celers-worker. "
-                "Run: pip install --upgrade celers-worker"
-            )
+            raise newer_schema(before)
         connection.rollback()
         command.upgrade(_config(connection=connection), "head")
         return [one.id for one in _revisions(HEAD) if before is None or one.id > before]
@@ -63,7 +65,7 @@ def downgrade(store: DirectStore, *, force: bool = False) -> str | None:
         live = connection.execute(select(func.count()).select_from(tasks)).scalar_one()
         if live and not force:
             raise CelersError(
-                f"{live:,} live tasks would be lost. Let them end, or run: celers migrate down --force"
+                f"{live:,} live tasks would be lost. Let them end, or: celers migrate down --force"
             )
         connection.rollback()
         command.downgrade(_config(connection=connection), "-1")
@@ -145,7 +147,7 @@ def _config(**attributes: Any) -> Config:
 
 @contextmanager
 def _locked(store: DirectStore) -> Iterator[Connection]:
-    """A connection that holds the lock of migrations, which ends with the connection at the latest."""
+    """A connection that holds the lock of migrations, at the latest until it is closed."""
     try:
         with store.engine.connect() as connection:
             check_server(server_of(connection))

@@ -7,7 +7,7 @@ from typing import Any
 from celers_worker.store.base import Store
 
 #: For every session, also of the synchronous driver. The server's own defaults differ: local time,
-#: silent truncation, latin1, and REPEATABLE READ, in which a claim blocks every enqueue by gap locks.
+#: silent truncation, latin1, and REPEATABLE READ, whose gap locks let a claim block every enqueue.
 SESSION = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 ISOLATION = "READ COMMITTED"
 

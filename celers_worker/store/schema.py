@@ -99,7 +99,7 @@ def _task_columns(*, by_completion: bool = False) -> Iterator[Column[Any]]:
 
 
 def _not_postgresql(ddl: Any, target: Any, bind: Any, *rest: Any, **options: Any) -> bool:
-    return options["dialect"].name != "postgresql"
+    return bool(options["dialect"].name != "postgresql")
 
 
 _PENDING = text("state = 'pending'")

@@ -63,6 +63,14 @@ def schema_revision(connection: Connection) -> str | None:
     return connection.execute(select(_version.c.version_num)).scalar()
 
 
+def newer_schema(revision: str) -> SchemaError:
+    """The error for tables that a newer version has made."""
+    return SchemaError(
+        f"the tables are at revision {revision}, newer than the {HEAD} of this celers-worker. "
+        "Run: pip install --upgrade celers-worker"
+    )
+
+
 def check_schema(connection: Connection) -> None:
     """Raise SchemaError unless the tables are those of this version."""
     revision = schema_revision(connection)
@@ -71,10 +79,7 @@ def check_schema(connection: Connection) -> None:
     if revision is None:
         raise SchemaError("the database has no Celers tables. Run: celers migrate")
     if revision > HEAD:
-        raise SchemaError(
-            f"the tables are at revision {revision}, newer than the {HEAD} of this celers-worker. "
-            "Run: pip install --upgrade celers-worker"
-        )
+        raise newer_schema(revision)
     raise SchemaError(
         f"the tables are at revision {revision}, {HEAD} is needed. Run: celers migrate"
     )

@@ -102,6 +102,24 @@ def _since_sqlite(element: seconds_since, compiler: Any, **options: Any) -> str:
     return f"((julianday('now') - julianday({instant})) * 86400.0)"
 
 
+class earlier(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
+    """``earlier(a, b)``: the smaller of two instants."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "earlier"
+
+
+@compiles(earlier)
+def _earlier(element: earlier, compiler: Any, **options: Any) -> str:
+    return f"least({compiler.process(element.clauses, **options)})"
+
+
+@compiles(earlier, "sqlite")
+def _earlier_sqlite(element: earlier, compiler: Any, **options: Any) -> str:
+    return f"min({compiler.process(element.clauses, **options)})"
+
+
 class json_text(FunctionElement[str]):  # noqa: N801 - it reads as the SQL function it stands for
     """``json_text(document, 'key')``: the text under a key of a JSON object, or NULL."""
 

@@ -121,7 +121,9 @@ _TO_CLAIM: tuple[ColumnElement[Any], ...] = tuple(
 
 def is_open(queue: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether nobody has paused *queue*."""
-    return ~exists().where(queues.c.name == queue, queues.c.paused_at.is_not(None))
+    paused = exists().where(queues.c.name == queue, queues.c.paused_at.is_not(None))
+    # Else a *queue* that is a column of a lateral's outer side would be joined in here once more.
+    return ~paused.correlate_except(queues)
 
 
 def due(queue: Any, priority: Any, mark: Any) -> ColumnElement[bool]:
@@ -157,6 +159,10 @@ _LEASED: dict[str, Any] = {
 LEASE: Update = (
     update(tasks).values(_LEASED).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
 )
+
+
+#: A century, in seconds.
+_FAR = sql.integer(3_155_760_000)
 
 
 @lru_cache(maxsize=64)
@@ -201,7 +207,8 @@ def levels_of(each: Any) -> Select[Any]:
     return select(
         level.c.queue_name,
         level.c.priority,
-        first.label("first_due_at"),
+        # One row of the year 10000, which Python cannot read, must not end every claim.
+        sql.earlier(first, sql.later(_FAR)).label("first_due_at"),
         sql.now().label("now"),
     ).where(level.c.priority.is_not(None))
 
@@ -386,8 +393,8 @@ RENEW_WORKER: Update = (
     .values(
         heartbeat_at=sql.now(),
         expires_at=sql.later(bindparam("lease_seconds")),
-        running=bindparam("runs"),
-        state=bindparam("in_state"),
+        running=func.coalesce(bindparam("runs", type_=Integer), workers.c.running),
+        state=func.coalesce(bindparam("in_state", type_=workers.c.state.type), workers.c.state),
     )
 )
 DEREGISTER_WORKER: Delete = delete(workers).where(workers.c.id == bindparam("worker"))

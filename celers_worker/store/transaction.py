@@ -17,6 +17,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from celers_worker.core.duration import LONGEST
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import (
     Cancelled,
@@ -29,7 +30,6 @@ from celers_worker.core.outcome import (
     Retry,
     Settlement,
 )
-from celers_worker.core.payload import decode
 from celers_worker.core.task import DEFAULT_QUEUE, Demand, Enqueued, NewTask, Task, TaskState
 from celers_worker.store import statements
 from celers_worker.store.levels import Level, Levels
@@ -84,7 +84,7 @@ class Transaction:
         """Tell workers to look at what a person asked for; not every database can."""
 
     def claim(self, worker: str, demand: Demand, levels: Levels) -> list[Task]:
-        """Lease due tasks to *worker*, no more than *demand* says, in the order they are to start."""
+        """Lease due tasks to *worker*, no more than *demand* says, in the order of their start."""
         if levels.stale(demand):
             levels.learn(self.sweep(demand))
         asked = levels.due(demand)
@@ -328,18 +328,15 @@ def new_values(task: NewTask) -> dict[str, Any]:
 
 
 def adopted_values(metadata: object) -> dict[str, Any]:
-    """Read the columns that CeleRS 0.2 keeps in ``metadata`` (its row contract); tolerates anything."""
-    if isinstance(metadata, (str, bytes)):
-        metadata = decode(metadata)
+    """Read the columns that CeleRS 0.2 keeps in ``metadata``; tolerates anything."""
     found = metadata if isinstance(metadata, dict) else {}
-    queue, timeout = found.get("queue"), found.get("timeout_secs")
-    usable = isinstance(queue, str) and 0 < len(queue) <= 128
-    in_time = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout > 0
+    queue, timeout = _text(found.get("queue"), 129), found.get("timeout_secs")
+    in_time = type(timeout) in (int, float) and 0 < timeout <= LONGEST.total_seconds()
     return {
-        "to_queue": queue if usable else DEFAULT_QUEUE,
+        "to_queue": queue if queue and len(queue) <= 128 else DEFAULT_QUEUE,
         "to_timeout": float(timeout) if in_time else None,  # type: ignore[arg-type]  # in_time says it is a number
-        "to_group": _short_text(found.get("group_id")),
-        "to_chord": _short_text(found.get("chord_id")),
+        "to_group": _text(found.get("group_id"), 36),
+        "to_chord": _text(found.get("chord_id"), 36),
     }
 
 
@@ -348,8 +345,9 @@ def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterable[list[Any]]:
     return (list(items[start : start + size]) for start in range(0, len(items), size))
 
 
-def _short_text(value: object) -> str | None:
-    return value[:36] if isinstance(value, str) else None
+def _text(value: object, length: int) -> str | None:
+    """The beginning of a text, without lone surrogates, which no driver can send."""
+    return value[:length].encode(errors="replace").decode() if isinstance(value, str) else None
 
 
 def _unless_cancelled(outcome: Outcome, row: Any) -> Outcome:

@@ -20,7 +20,7 @@ def in_utc(instant: datetime) -> datetime:
 
 
 class Id(TypeDecorator[UUID]):
-    """A UUID: native on PostgreSQL, CeleRS's lower-case hyphenated text elsewhere."""
+    """A UUID: native on PostgreSQL, elsewhere CeleRS's hyphenated text, in small or capital letters."""
 
     impl = CHAR(36)
     cache_ok = True
@@ -30,8 +30,10 @@ class Id(TypeDecorator[UUID]):
         if dialect.name == "postgresql":
             return dialect.type_descriptor(Uuid())
         if dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(mysql.CHAR(36, charset="ascii", collation="ascii_bin"))
-        return dialect.type_descriptor(CHAR(36))
+            return dialect.type_descriptor(
+                mysql.CHAR(36, charset="ascii", collation="ascii_general_ci")
+            )
+        return dialect.type_descriptor(CHAR(36, collation="NOCASE"))
 
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
         """Send a UUID."""

@@ -45,7 +45,8 @@ def parse_url(text: str) -> tuple[URL, Drivers]:
     drivers = _DRIVERS.get(url.drivername.split("+")[0])
     if drivers is None:
         raise ConfigurationError(
-            f"{url.drivername!r} is no database Celers knows: use sqlite, postgresql, mysql or mariadb."
+            f"{url.drivername!r} is no database Celers knows: "
+            "use sqlite, postgresql, mysql or mariadb."
         )
     return url, drivers
 

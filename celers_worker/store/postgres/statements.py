@@ -43,7 +43,7 @@ _INSTANT = TIMESTAMP(timezone=True)
 def _rows(alias: str, **columns: tuple[str, Any]) -> Any:
     """Arrays in binds as a table: ``unnest($1, $2) AS alias(name, name)``."""
     arrays = [bindparam(bind, type_=ARRAY(kind)) for bind, kind in columns.values()]
-    return func.unnest(*arrays).table_valued(*columns, name=alias).render_derived()
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name=alias)
 
 
 # --- enqueue ---
@@ -65,8 +65,8 @@ _ARRAYS: dict[str, tuple[str, Any]] = {
 _new = _rows("new", **_ARRAYS)
 _announced = (
     func.unnest(bindparam("announced", type_=ARRAY(Text)))
-    .table_valued("queue_name", name="announced")
-    .render_derived()
+    .table_valued("queue_name")
+    .render_derived(name="announced")
 )
 _inserted = (
     insert(tasks)
@@ -152,7 +152,7 @@ def claim(*, limited: bool) -> Any:
         room=("rooms", Integer()),
     )
     due = (
-        select(tasks.c.id, tasks.c.task_name, tasks.c.scheduled_at)
+        select(tasks.c.id, tasks.c.task_name, tasks.c.priority, tasks.c.scheduled_at)
         .where(
             statements.due(level.c.queue_name, level.c.priority, level.c.mark),
             tasks.c.task_name != all_(bindparam("excluded", type_=ARRAY(Text))),
@@ -164,7 +164,7 @@ def claim(*, limited: bool) -> Any:
         .lateral("due")
     )
     chosen: Any = (
-        select(due.c.id, due.c.task_name, due.c.scheduled_at)
+        select(due.c.id, due.c.task_name, due.c.priority, due.c.scheduled_at)
         .select_from(level.join(due, true()))
         .limit(bindparam("total", type_=Integer))
     )
@@ -187,7 +187,8 @@ def claim(*, limited: bool) -> Any:
 
 def _within_limits(candidates: Any) -> Any:
     by_name = func.row_number().over(
-        partition_by=candidates.c.task_name, order_by=candidates.c.scheduled_at
+        partition_by=candidates.c.task_name,
+        order_by=(candidates.c.priority.desc(), candidates.c.scheduled_at, candidates.c.id),
     )
     ranked = select(candidates.c.id, candidates.c.task_name, by_name.label("rank")).subquery(
         "ranked"
@@ -207,8 +208,8 @@ def sweep() -> Select[Any]:
     """``statements.sweep`` for an array of queues."""
     each = (
         func.unnest(bindparam("queues", type_=ARRAY(Text)))
-        .table_valued("queue_name", name="each")
-        .render_derived()
+        .table_valued("queue_name")
+        .render_derived(name="each")
     )
     return statements.levels_of(each)
 

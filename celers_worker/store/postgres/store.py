@@ -1,7 +1,7 @@
 """PostgreSQL: the hot path on raw asyncpg, one round trip for a batch, and LISTEN.
 
-The statements stay SQLAlchemy Core: compiled once to asyncpg's ``$n`` text, with arrays for batches.
-The connections come from SQLAlchemy's own pool and are held, each with its own deadline.
+The statements stay SQLAlchemy Core, compiled once to asyncpg's ``$n`` text, with arrays for
+batches. The connections come from SQLAlchemy's own pool and are held, each with its own deadline.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from celers_worker.store.postgres.transaction import (
 )
 from celers_worker.store.statements import UNADOPTED
 
-#: The claim must walk its index in order: a bitmap or sequential scan never cleans dead entries, and
-#: each claim would cost more than the last. JIT would compile what runs for a millisecond.
+#: The claim must walk its index in order: a bitmap or sequential scan never cleans dead entries,
+#: and each claim would cost more than the last. JIT would compile what runs for a millisecond.
 _WALK_THE_INDEX = {
     "enable_bitmapscan": "off",
     "enable_seqscan": "off",

@@ -1,0 +1,104 @@
+"""Watchdog: a thread that keeps the lease while a handler holds the event loop, and names it.
+
+A coroutine that computes or sleeps without awaiting stops every asyncio task of the process, the
+heartbeat too. Its tasks are healthy, so the lease should live; the one at fault should be known.
+And a loop that never comes back should not keep its tasks for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+from celers_worker.core.errors import StoreError
+from celers_worker.core.events import Events, LoopBlocked
+from celers_worker.services.identity import Identity
+from celers_worker.store import DirectStore, maintenance
+
+#: The loop is looked at this often, in seconds, and counts as blocked from twice that.
+_LOOK = 0.5
+#: The process ends when the loop has been blocked for so many leases.
+_PATIENCE = 10
+
+
+class Watchdog:
+    """Renews the lease from outside the loop, but only while the loop is blocked."""
+
+    def __init__(
+        self,
+        events: Events,
+        store: Callable[[], DirectStore],
+        identity: Identity,
+        *,
+        lease: timedelta,
+        interval: float,
+        on_renewed: Callable[[float], None],
+        give_up: Callable[[], None] = lambda: os._exit(70),
+    ) -> None:
+        self._events = events
+        self._open = store
+        self._identity = identity
+        self._lease = lease
+        self._interval = interval
+        self._on_renewed = on_renewed
+        self._give_up = give_up
+        self._beat = time.monotonic()
+        self._stopped = threading.Event()
+        self._loop_thread = 0
+        self._thread = threading.Thread(target=self._watch, name="celers-watchdog", daemon=True)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Watch the running loop."""
+        self._loop_thread = threading.get_ident()
+        self._tick(asyncio.get_running_loop())
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._beat = time.monotonic()
+        self._timer = loop.call_later(_LOOK, self._tick, loop)
+
+    def _watch(self) -> None:
+        store: DirectStore | None = None
+        renewed = reported = 0.0
+        while not self._stopped.wait(_LOOK):
+            blocked = time.monotonic() - self._beat
+            if blocked < 2 * _LOOK:
+                reported = 0.0
+                continue
+            if blocked > 2 * reported:  # after 1, 2, 4 … seconds
+                reported = blocked
+                self._events.emit(LoopBlocked(blocked, self._where()))
+            if blocked > _PATIENCE * self._lease.total_seconds():
+                self._give_up()
+            if time.monotonic() - renewed >= self._interval:
+                renewed = time.monotonic()
+                store = store or self._open()
+                self._renew(store)
+        if store is not None:
+            store.close()
+
+    def _renew(self, store: DirectStore) -> None:
+        sent = time.monotonic()
+        with suppress(StoreError):  # an outage: the heartbeat learns of it when the loop is back
+            if store.run(maintenance.renew, self._identity.id, self._lease):
+                self._on_renewed(sent)
+
+    def _where(self) -> list[str]:
+        """The innermost frames of the loop's thread: the last one is what blocks."""
+        frame = sys._current_frames().get(self._loop_thread)
+        stack = traceback.extract_stack(frame)[-3:] if frame is not None else []
+        return [f"{one.filename}:{one.lineno} {one.name}" for one in stack]
