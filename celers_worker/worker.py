@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import platform
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -27,33 +25,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
 from celers_worker.app import Celers
-from celers_worker.app.client import Client
 from celers_worker.config import Config
 from celers_worker.core.errors import StoreError
 from celers_worker.core.events import Events, WorkerStarted, WorkerStopped, WorkerStopping
-from celers_worker.core.handler import Registry
 from celers_worker.observe.metrics import Metrics, MetricsServer
-from celers_worker.services.heartbeat import Heartbeat
-from celers_worker.services.identity import Identity
-from celers_worker.services.janitor import Janitor
-from celers_worker.services.listener import Listener
-from celers_worker.services.permits import Permits
-from celers_worker.services.poller import Poller
-from celers_worker.services.reaper import Reaper
+from celers_worker.services.crew import Crew, Work
 from celers_worker.services.runner import Runner
-from celers_worker.services.service import Service
-from celers_worker.services.settler import Settler
-from celers_worker.services.surveyor import Surveyor
-from celers_worker.services.watchdog import Watchdog
-from celers_worker.store import Store, StoreOptions, make_direct_store, make_store
-from celers_worker.store.maintenance import WorkerCard
-from celers_worker.version import __version__
+from celers_worker.store import Store, make_store
 
 #: ``forever``; ``drain``: until no task is due; ``once``: one claim.
 Until: TypeAlias = Literal["forever", "drain", "once"]
-
-#: Gauges are counted this often, in seconds: a scrape a quarter of a minute is usual.
-_SURVEY = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +54,17 @@ class Worker:
         self.events = events or Events()
         self.config = config
         self._until = until
-        self._client = Client(None, lambda: config)
-        self._registry = app.registry.mapped(self._client.configured)
+        # What its handlers enqueue goes to the database that it serves, and is counted.
+        app.client.config = config
+        app.client.events = self.events
+        self._options = app.client.options
+        self._registry = app.registry.mapped(app.client.configured)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
         self._reason = ""
         self.metrics: Metrics | None = None
         self.metrics_port: int | None = None
-
-    @property
-    def store_options(self) -> StoreOptions:
-        """How its stores treat the database."""
-        return self._client.options
 
     def stop(self, reason: str = "asked to stop") -> None:
         """Ask for a clean end. The second call releases what runs without waiting for it."""
@@ -96,7 +75,7 @@ class Worker:
 
     async def run(self) -> Ending:
         """Run until stopped. Raises StoreError or SchemaError if the database is not ready."""
-        store = make_store(self.config.database.url, self.store_options)
+        store = make_store(self.config.database.url, self._options)
         try:
             await store.open()
             with self._metrics_server():
@@ -121,42 +100,50 @@ class Worker:
     # --- inside ---
 
     async def _run(self, store: Store) -> Ending:
-        services = _Services.built(self, store, self._registry)
+        crew = Crew.built(
+            Work(
+                config=self.config,
+                events=self.events,
+                store=store,
+                registry=self._registry,
+                counted=self.metrics is not None,
+            )
+        )
+        crew.poller.on_claim(_ends(self, crew.runner))
         began = time.monotonic()
         try:
-            for service in services.in_order:
+            for service in crew.in_order:
                 await service.start()
-            services.watchdog.start()
-            self._announce(store, services)
+            crew.watchdog.start()
+            self._announce(store, crew)
             self._ready.set()
             await self._stop.wait()
-            self.events.emit(WorkerStopping(self._reason, len(services.runner.runs)))
+            self.events.emit(WorkerStopping(self._reason, len(crew.runner.runs)))
         finally:
-            ending = await self._wind_down(services)
+            ending = await self._wind_down(crew)
         self.events.emit(WorkerStopped(ending.released, ending.abandoned, time.monotonic() - began))
         return ending
 
-    async def _wind_down(self, services: _Services) -> Ending:
+    async def _wind_down(self, crew: Crew) -> Ending:
         """Stop in bounded phases: claim no more, wait, cancel, release, flush, leave."""
         worker = self.config.worker
-        services.heartbeat.state = "stopping"
-        services.runner.quiet()
-        await services.listener.stop()
-        await services.poller.stop()
-        await self._unless_hurried(services.runner.idle(worker.grace.total_seconds()))
-        released = len(services.runner.runs)
-        services.runner.stop_all("the worker is stopping")
-        await self._unless_hurried(services.runner.idle(worker.cancel_grace.total_seconds() + 0.5))
-        abandoned = services.runner.abandon_all()
-        services.runner.close()
-        for service in services.upkeep:
+        crew.heartbeat.state = "stopping"
+        crew.runner.quiet()
+        await crew.listener.stop()
+        await crew.poller.stop()
+        await self._unless_hurried(crew.runner.idle(worker.grace.total_seconds()))
+        crew.runner.stop_all("the worker is stopping")
+        await self._unless_hurried(crew.runner.idle(worker.cancel_grace.total_seconds() + 0.5))
+        abandoned = crew.runner.abandon_all()
+        crew.runner.close()
+        for service in crew.upkeep:
             await service.stop()
-        await services.settler.stop()
-        await services.settler.flush(2 * self.config.database.call_timeout.total_seconds())
-        services.watchdog.stop()
+        await crew.settler.stop()
+        await crew.settler.flush(2 * self.config.database.call_timeout.total_seconds())
+        crew.watchdog.stop()
         with contextlib.suppress(StoreError):  # the lease ends by itself
-            await services.heartbeat.stop()
-        return Ending(released, abandoned + len(services.runner.runs))
+            await crew.heartbeat.stop()
+        return Ending(crew.runner.released, abandoned)
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, bool]) -> None:
         waiter = asyncio.create_task(waiting)
@@ -165,10 +152,10 @@ class Worker:
         for task in (waiter, hurry):
             task.cancel()
 
-    def _announce(self, store: Store, services: _Services) -> None:
+    def _announce(self, store: Store, crew: Crew) -> None:
         self.events.emit(
             WorkerStarted(
-                services.identity.id,
+                crew.identity.id,
                 self.config.worker.name,
                 f"{store.server} at {store.name}",
                 list(self.config.worker.queues),
@@ -190,132 +177,6 @@ class Worker:
             yield
         finally:
             server.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Services:
-    """What runs, in the order of its start."""
-
-    identity: Identity
-    runner: Runner
-    heartbeat: Heartbeat
-    watchdog: Watchdog
-    settler: Settler
-    upkeep: tuple[Service, ...]
-    poller: Poller
-    listener: Listener
-
-    @property
-    def in_order(self) -> tuple[Service, ...]:
-        return (self.heartbeat, self.settler, *self.upkeep, self.poller, self.listener)
-
-    @classmethod
-    def built(cls, worker: Worker, store: Store, registry: Registry) -> Self:
-        """Build everything. The only place that knows every class."""
-        config, events, settings = worker.config, worker.events, worker.config.worker
-        identity = Identity(settings.name)
-        permits = _permits(config, registry)
-        settler = Settler(
-            events,
-            store,
-            identity,
-            window=settings.settle_interval.total_seconds(),
-            batch=settings.settle_batch,
-        )
-        runner = Runner(
-            events,
-            registry,
-            permits,
-            settler,
-            threads=settings.threads,
-            cancel_grace=settings.cancel_grace.total_seconds(),
-            timeout=settings.timeout,
-        )
-        heartbeat = Heartbeat(
-            events,
-            store,
-            identity,
-            runner,
-            _card(identity, config, registry),
-            interval=settings.heartbeat_interval.total_seconds(),
-            lease=settings.lease,
-        )
-        poller = Poller(
-            events,
-            store,
-            identity,
-            permits,
-            runner,
-            settler,
-            heartbeat,
-            interval=settings.poll_interval.total_seconds(),
-        )
-        poller.on_claim(_ends(worker, runner))
-        listener = Listener(events, store, poller, heartbeat)
-        watchdog = Watchdog(
-            events,
-            lambda: make_direct_store(config.database.url, worker.store_options),
-            identity,
-            lease=settings.lease,
-            interval=settings.heartbeat_interval.total_seconds(),
-            on_renewed=heartbeat.extended,
-        )
-        upkeep = _upkeep(worker, store)
-        return cls(identity, runner, heartbeat, watchdog, settler, upkeep, poller, listener)
-
-
-def _upkeep(worker: Worker, store: Store) -> tuple[Service, ...]:
-    settings, events = worker.config.worker, worker.events
-    reaper = Reaper(
-        events,
-        store,
-        interval=settings.reap_interval.total_seconds(),
-        max_crashes=settings.max_crashes,
-    )
-    retention = worker.config.retention
-    janitor = Janitor(
-        events,
-        store,
-        interval=settings.janitor_interval.total_seconds(),
-        retention={
-            "completed": retention.completed,
-            "cancelled": retention.cancelled,
-            "expired": retention.expired,
-            "dead": retention.dead,
-            "results": retention.results,
-        },
-    )
-    surveyor = (Surveyor(events, store, interval=_SURVEY),) if worker.metrics else ()
-    return (reaper, janitor, *surveyor)
-
-
-def _permits(config: Config, registry: Registry) -> Permits:
-    settings = config.worker
-    limits = config.queue_limits
-    return Permits(
-        total=settings.concurrency,
-        served=frozenset(limits) if settings.queues else None,
-        queues=limits,
-        queue_default=config.other_queues_limit,
-        handlers={
-            handler.name: handler.concurrency
-            for handler in registry
-            if handler.concurrency is not None
-        },
-    )
-
-
-def _card(identity: Identity, config: Config, registry: Registry) -> WorkerCard:
-    return WorkerCard(
-        id=identity.id,
-        name=config.worker.name,
-        host=platform.node(),
-        pid=os.getpid(),
-        version=__version__,
-        queues=sorted(config.queue_limits) if config.worker.queues else [],
-        handlers=sorted(handler.name for handler in registry),
-        concurrency=config.worker.concurrency,
-    )
 
 
 def _ends(worker: Worker, runner: Runner) -> Callable[[int], None]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from celers_worker.config import Config, load_config
+from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
@@ -27,6 +30,8 @@ class Client:
             WeakKeyDictionary()
         )
         self._direct: DirectStore | None = None
+        self.events = Events()
+        """Told of what this application enqueues; a worker puts its own here."""
         self._lock = threading.Lock()
 
     @property
@@ -93,11 +98,24 @@ class Client:
 
     async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Add tasks."""
-        return await (await self.store()).enqueue(tasks)
+        store = await self.store()
+        began = time.perf_counter()
+        added = await store.enqueue(tasks)
+        self._tell(tasks, began)
+        return added
 
     def enqueue_sync(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Add tasks without an event loop."""
-        return self.direct().enqueue(tasks)
+        store = self.direct()
+        began = time.perf_counter()
+        added = store.enqueue(tasks)
+        self._tell(tasks, began)
+        return added
+
+    def _tell(self, tasks: Sequence[NewTask], began: float) -> None:
+        if self.events.wants(TasksEnqueued):
+            counts = Counter((task.queue, task.name) for task in tasks)
+            self.events.emit(TasksEnqueued(counts, time.perf_counter() - began))
 
     async def close(self) -> None:
         """Close the store of the running loop, and the one without a loop."""

@@ -92,6 +92,8 @@ class Runner:
         timeout: timedelta | None = None,
     ) -> None:
         self.runs: dict[UUID, Run] = {}
+        self.released = 0
+        """Tasks given back because the worker stops."""
         self._events = events
         self._registry = registry
         self._permits = permits
@@ -236,6 +238,7 @@ class Runner:
     def _settle(self, run: Run, outcome: Outcome) -> None:
         if not run.settled:
             run.settled = True
+            self.released += run.stop is Stop.SHUTDOWN and isinstance(outcome, Release)
             settlement = Settlement(run.task, outcome)
             self._settler.put(settlement)
             if self._events.wants(TaskEnded):
@@ -275,6 +278,7 @@ class Runner:
         self._settle_unrun(task, Release(reason=f"no handler is called {task.name!r}.{suggestion}"))
 
     def _settle_unrun(self, task: Task, outcome: Outcome) -> None:
+        self.released += self._quiet
         self._settler.put(Settlement(task, outcome))
         self._permits.give_back(task)
 

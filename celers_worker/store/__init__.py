@@ -41,10 +41,19 @@ def make_direct_store(url: str, options: StoreOptions | None = None) -> DirectSt
 
 def transaction_class(url: URL) -> type[Transaction]:
     """What does the work inside a transaction of the database behind *url*."""
-    from celers_worker.store.postgres.transaction import PostgresTransaction
-    from celers_worker.store.transaction import Transaction
+    match url.get_backend_name():
+        case "postgresql":
+            from celers_worker.store.postgres.transaction import PostgresTransaction
 
-    return PostgresTransaction if url.get_backend_name() == "postgresql" else Transaction
+            return PostgresTransaction
+        case "mysql":
+            from celers_worker.store.mysql import MySQLTransaction
+
+            return MySQLTransaction
+        case _:
+            from celers_worker.store.transaction import Transaction
+
+            return Transaction
 
 
 __all__ = ["DirectStore", "Store", "StoreOptions", "make_direct_store", "make_store"]

@@ -191,5 +191,6 @@ def _ignore(element: insert_ignore, compiler: Any, **options: Any) -> str:
 @compiles(insert_ignore, "mariadb")
 def _ignore_mysql(element: insert_ignore, compiler: Any, **options: Any) -> str:
     # Not INSERT IGNORE, which also swallows truncation and NULLs.
-    key = next(iter(element.table.primary_key)).name
+    # With the table's name: an INSERT from a SELECT has the column twice.
+    key = f"{element.table.name}.{next(iter(element.table.primary_key)).name}"
     return f"{compiler.visit_insert(element, **options)} ON DUPLICATE KEY UPDATE {key} = {key}"

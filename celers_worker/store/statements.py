@@ -76,6 +76,18 @@ _NEW: dict[str, Any] = {
 INSERT_TASKS: Insert = insert(tasks).values(_NEW)
 INSERT_TASKS_UNLESS_KNOWN: Insert = sql.insert_ignore(tasks).values(_NEW)
 
+#: The same with nothing but binds, for MySQL's drivers: only so do they send many rows at once.
+_PLAIN: dict[str, Any] = {
+    **{name: value for name, value in _NEW.items() if name not in ("state", "created_at")},
+    "state": bindparam("new_state"),
+    "created_at": bindparam("new_created_at", type_=UtcDateTime()),
+    "scheduled_at": bindparam("new_scheduled_at", type_=UtcDateTime()),
+    "expires_at": bindparam("new_expires_at", type_=UtcDateTime()),
+}
+INSERT_ROWS: Insert = insert(tasks).values(_PLAIN)
+INSERT_ROWS_UNLESS_KNOWN: Insert = sql.insert_ignore(tasks).values(_PLAIN)
+NOW: Select[Any] = select(sql.now())
+
 IDS_OF_UNIQUE_KEYS: Select[Any] = select(tasks.c.unique_key, tasks.c.id).where(
     tasks.c.unique_key.in_(bindparam("keys", expanding=True))
 )

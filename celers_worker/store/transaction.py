@@ -67,15 +67,18 @@ class Transaction:
         fresh = [task for task in tasks if task.id not in known]
         plain = [task for task in fresh if task.unique_key is None]
         keyed = [task for task in fresh if task.unique_key is not None]
-        if plain:
-            statement = (
-                statements.INSERT_TASKS_UNLESS_KNOWN if repeated else statements.INSERT_TASKS
-            )
-            for chunk in chunks(plain):
-                self.connection.execute(statement, [new_values(task) for task in chunk])
+        for chunk in chunks(plain):
+            self.insert(chunk, unless_known=repeated)
         found = self._enqueue_unique(keyed) if keyed else {}
         self.announce({task.queue for task in fresh if not task.delay and task.at is None})
         return [found.get(task.id) or Enqueued(task.id) for task in tasks]
+
+    def insert(self, tasks: Sequence[NewTask], *, unless_known: bool) -> None:
+        """Add rows; *unless_known* leaves out those whose id or unique key is taken."""
+        statement = (
+            statements.INSERT_TASKS_UNLESS_KNOWN if unless_known else statements.INSERT_TASKS
+        )
+        self.connection.execute(statement, [new_values(task) for task in tasks])
 
     def announce(self, queues: Iterable[str]) -> None:
         """Tell waiting workers that *queues* have new tasks; not every database can."""
@@ -198,9 +201,8 @@ class Transaction:
         # In one order everywhere, so that two producers with the same keys cannot deadlock.
         missing = sorted(tasks, key=lambda task: task.unique_key or "")
         for _ in range(100):
-            self.connection.execute(
-                statements.INSERT_TASKS_UNLESS_KNOWN, [new_values(task) for task in missing]
-            )
+            for chunk in chunks(missing):
+                self.insert(chunk, unless_known=True)
             keys = list({task.unique_key for task in missing})
             owners = {
                 row.unique_key: row.id
@@ -331,10 +333,11 @@ def adopted_values(metadata: object) -> dict[str, Any]:
     """Read the columns that CeleRS 0.2 keeps in ``metadata``; tolerates anything."""
     found = metadata if isinstance(metadata, dict) else {}
     queue, timeout = _text(found.get("queue"), 129), found.get("timeout_secs")
-    in_time = type(timeout) in (int, float) and 0 < timeout <= LONGEST.total_seconds()
+    seconds = timeout if isinstance(timeout, (int, float)) and timeout is not True else 0
+    in_time = 0 < seconds <= LONGEST.total_seconds()
     return {
         "to_queue": queue if queue and len(queue) <= 128 else DEFAULT_QUEUE,
-        "to_timeout": float(timeout) if in_time else None,  # type: ignore[arg-type]  # in_time says it is a number
+        "to_timeout": float(seconds) if in_time else None,
         "to_group": _text(found.get("group_id"), 36),
         "to_chord": _text(found.get("chord_id"), 36),
     }

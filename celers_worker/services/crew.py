@@ -1,0 +1,168 @@
+"""Crew: the services of one worker, built and in order."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import Self
+
+from celers_worker.config import Config
+from celers_worker.core.events import Events
+from celers_worker.core.handler import Registry
+from celers_worker.services.heartbeat import Heartbeat
+from celers_worker.services.identity import Identity
+from celers_worker.services.janitor import Janitor
+from celers_worker.services.listener import Listener
+from celers_worker.services.permits import Permits
+from celers_worker.services.poller import Poller
+from celers_worker.services.reaper import Reaper
+from celers_worker.services.runner import Runner
+from celers_worker.services.service import Service
+from celers_worker.services.settler import Settler
+from celers_worker.services.surveyor import Surveyor
+from celers_worker.services.watchdog import Watchdog
+from celers_worker.store import Store, make_direct_store
+from celers_worker.store.maintenance import WorkerCard
+from celers_worker.version import __version__
+
+#: Gauges are counted this often, in seconds: a scrape a quarter of a minute is usual.
+_SURVEY = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a crew works on; *counted*: somebody reads gauges."""
+
+    config: Config
+    events: Events
+    store: Store
+    registry: Registry
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """What runs, in the order of its start."""
+
+    identity: Identity
+    runner: Runner
+    heartbeat: Heartbeat
+    watchdog: Watchdog
+    settler: Settler
+    upkeep: tuple[Service, ...]
+    poller: Poller
+    listener: Listener
+
+    @property
+    def in_order(self) -> tuple[Service, ...]:
+        """The services in the order of their start."""
+        return (self.heartbeat, self.settler, *self.upkeep, self.poller, self.listener)
+
+    @classmethod
+    def built(cls, work: Work) -> Self:
+        """Build everything. The only place that knows every class."""
+        config, events, store, registry = work.config, work.events, work.store, work.registry
+        settings = config.worker
+        identity = Identity(settings.name)
+        permits = _permits(config, registry)
+        settler = Settler(
+            events,
+            store,
+            identity,
+            window=settings.settle_interval.total_seconds(),
+            batch=settings.settle_batch,
+        )
+        runner = Runner(
+            events,
+            registry,
+            permits,
+            settler,
+            threads=settings.threads,
+            cancel_grace=settings.cancel_grace.total_seconds(),
+            timeout=settings.timeout,
+        )
+        heartbeat = Heartbeat(
+            events,
+            store,
+            identity,
+            runner,
+            _card(identity, config, registry),
+            interval=settings.heartbeat_interval.total_seconds(),
+            lease=settings.lease,
+        )
+        poller = Poller(
+            events,
+            store,
+            identity,
+            permits,
+            runner,
+            settler,
+            heartbeat,
+            interval=settings.poll_interval.total_seconds(),
+        )
+        listener = Listener(events, store, poller, heartbeat)
+        watchdog = Watchdog(
+            events,
+            lambda: make_direct_store(config.database.url, store.options),
+            identity,
+            lease=settings.lease,
+            interval=settings.heartbeat_interval.total_seconds(),
+            on_renewed=heartbeat.extended,
+        )
+        upkeep = _upkeep(work)
+        return cls(identity, runner, heartbeat, watchdog, settler, upkeep, poller, listener)
+
+
+def _upkeep(work: Work) -> tuple[Service, ...]:
+    settings, events, store = work.config.worker, work.events, work.store
+    reaper = Reaper(
+        events,
+        store,
+        interval=settings.reap_interval.total_seconds(),
+        max_crashes=settings.max_crashes,
+    )
+    retention = work.config.retention
+    janitor = Janitor(
+        events,
+        store,
+        interval=settings.janitor_interval.total_seconds(),
+        retention={
+            "completed": retention.completed,
+            "cancelled": retention.cancelled,
+            "expired": retention.expired,
+            "dead": retention.dead,
+            "results": retention.results,
+        },
+    )
+    surveyor = (Surveyor(events, store, interval=_SURVEY),) if work.counted else ()
+    return (reaper, janitor, *surveyor)
+
+
+def _permits(config: Config, registry: Registry) -> Permits:
+    settings = config.worker
+    limits = config.queue_limits
+    return Permits(
+        total=settings.concurrency,
+        served=frozenset(limits) if settings.queues else None,
+        queues=limits,
+        queue_default=config.other_queues_limit,
+        handlers={
+            handler.name: handler.concurrency
+            for handler in registry
+            if handler.concurrency is not None
+        },
+    )
+
+
+def _card(identity: Identity, config: Config, registry: Registry) -> WorkerCard:
+    return WorkerCard(
+        id=identity.id,
+        name=config.worker.name,
+        host=platform.node(),
+        pid=os.getpid(),
+        version=__version__,
+        queues=sorted(config.queue_limits) if config.worker.queues else [],
+        handlers=sorted(handler.name for handler in registry),
+        concurrency=config.worker.concurrency,
+    )

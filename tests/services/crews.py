@@ -1,0 +1,117 @@
+"""A worker's services on a real database, with all that they tell."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import text
+
+from celers_worker import Celers
+from celers_worker.config import Config, load_config
+from celers_worker.core import events as facts
+from celers_worker.core.errors import StoreError
+from celers_worker.core.events import Events
+from celers_worker.core.handler import Registry
+from celers_worker.core.task import NewTask, Task
+from celers_worker.services.crew import Crew, Work
+from celers_worker.store import Store, StoreOptions, make_direct_store
+
+Event = TypeVar("Event")
+
+
+class Seen:
+    """Every event there is, in order."""
+
+    def __init__(self, events: Events) -> None:
+        self.all: list[object] = []
+        for _, kind in inspect.getmembers(facts, dataclasses.is_dataclass):
+            if kind.__module__ == facts.__name__:
+                events.listen(kind, self.all.append)
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.all if isinstance(event, kind)]
+
+    def one(self, kind: type[Event]) -> Event:
+        [event] = self.of(kind)
+        return event
+
+
+class Staff:
+    """One worker's services, none of them started."""
+
+    def __init__(self, app: Celers, config: Config, store: Store) -> None:
+        self.store = store
+        self.events = Events()
+        self.seen = Seen(self.events)
+        registry = app.registry.mapped(lambda handler: handler)
+        self.crew = Crew.built(
+            Work(config=config, events=self.events, store=store, registry=registry, counted=True)
+        )
+
+    @staticmethod
+    def options(config: Config) -> StoreOptions:
+        database = config.database
+        return StoreOptions(
+            connect_timeout=database.connect_timeout, call_timeout=database.call_timeout
+        )
+
+    async def enter(self) -> None:
+        """Appear in the database, without a loop that renews."""
+        await self.crew.heartbeat.start()
+        await super(type(self.crew.heartbeat), self.crew.heartbeat).stop()
+
+    async def claim(self) -> list[Task]:
+        """One tick of the poller; the tasks that it started."""
+        before = len(self.seen.of(facts.TasksClaimed))
+        await self.crew.poller.tick()
+        return [t for event in self.seen.of(facts.TasksClaimed)[before:] for t in event.tasks]
+
+    async def close(self) -> None:
+        self.crew.runner.stop_all("the test is over")
+        await self.crew.runner.idle(5)
+        self.crew.runner.close()
+        with contextlib.suppress(StoreError):
+            await self.crew.heartbeat.stop()
+        await self.store.close()
+
+
+def configured(url: str, **settings: object) -> Config:
+    """A worker's configuration; *settings* are keys of [worker], or dotted with ``__``."""
+    flags = {
+        key.replace("__", ".") if "__" in key else f"worker.{key}": value
+        for key, value in settings.items()
+    }
+    return load_config(environment={}, flags={"database.url": url} | flags).config
+
+
+@contextlib.contextmanager
+def locked(url: str, table: str) -> Iterator[None]:
+    """Keep every other transaction from writing to *table*, as another program may."""
+    with make_direct_store(url) as direct, direct.engine.connect() as connection:
+        with connection.begin():  # on SQLite this locks the file
+            if url.startswith("postgres"):
+                connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
+            elif url.startswith("mysql"):
+                connection.execute(text(f"SELECT * FROM {table} FOR UPDATE")).all()
+            yield
+
+
+def new_task(name: str = "work", payload: bytes = b"{}", **changes: Any) -> NewTask:
+    return NewTask(name=name, payload=payload, **changes)
+
+
+def ids(items: Any) -> list[UUID]:
+    return [item.id for item in items]
+
+
+def registry_of(*apps: Celers) -> Registry:
+    found = Registry()
+    for app in apps:
+        for handler in app.registry:
+            found.add(handler)
+    return found
