@@ -26,15 +26,26 @@ from typing import Any, Literal, Self, TypeAlias
 
 from celers_worker.app import Celers
 from celers_worker.config import Config
-from celers_worker.core.errors import StoreError
-from celers_worker.core.events import Events, WorkerStarted, WorkerStopped, WorkerStopping
+from celers_worker.core.errors import StoreError, Unavailable
+from celers_worker.core.events import (
+    Events,
+    ServiceFailed,
+    ServiceRecovered,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
 from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.runner import Runner
+from celers_worker.services.service import recovery_pause
 from celers_worker.store import Store, make_store
 
 #: ``forever``; ``drain``: until no task is due; ``once``: one claim.
 Until: TypeAlias = Literal["forever", "drain", "once"]
+
+#: What ``fail_fast`` gives the database to answer, in seconds.
+_FAST = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +60,19 @@ class Worker:
     """One worker process. ``run`` returns when every claimed task is settled or given back."""
 
     def __init__(
-        self, app: Celers, config: Config, *, until: Until = "forever", events: Events | None = None
+        self,
+        app: Celers,
+        config: Config,
+        *,
+        until: Until = "forever",
+        events: Events | None = None,
+        fail_fast: bool = False,
     ) -> None:
+        """*fail_fast*: ``run`` raises Unavailable if the database is away, and does not wait."""
         self.events = events or Events()
         self.config = config
         self._until = until
+        self._fail_fast = fail_fast
         # What its handlers enqueue goes to the database that it serves, and is counted.
         app.client.config = config
         app.client.events = self.events
@@ -74,10 +93,14 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> Ending:
-        """Run until stopped. Raises StoreError or SchemaError if the database is not ready."""
+        """Run until stopped; waits for a database that is away.
+
+        Raises Refused or SchemaError if the database will not do until a person has acted.
+        """
         store = make_store(self.config.database.url, self._options)
         try:
-            await store.open()
+            if not await self._open(store):
+                return Ending(0, 0)
             with self._metrics_server():
                 return await self._run(store)
         finally:
@@ -98,6 +121,41 @@ class Worker:
         await self._embedded
 
     # --- inside ---
+
+    async def _open(self, store: Store) -> bool:
+        """Open *store*, again and again while the database is away; False: stopped meanwhile."""
+        stopped = asyncio.create_task(self._stop.wait())
+        failures = 0
+        try:
+            while True:
+                try:
+                    opened = await self._open_once(store, stopped)
+                except Unavailable as error:
+                    if self._fail_fast:
+                        raise
+                    failures += 1
+                    pause = recovery_pause(failures)
+                    self.events.emit(ServiceFailed("store", error, failures, pause))
+                    await asyncio.wait({stopped}, timeout=pause)
+                    continue
+                if failures and opened:
+                    self.events.emit(ServiceRecovered("store", failures))
+                return opened
+        finally:
+            stopped.cancel()
+
+    async def _open_once(self, store: Store, stopped: asyncio.Task[Any]) -> bool:
+        opening = asyncio.create_task(store.open())
+        limit = _FAST if self._fail_fast else None
+        await asyncio.wait({opening, stopped}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
+            return True
+        opening.cancel()
+        await asyncio.wait({opening})
+        if not stopped.done():
+            raise Unavailable(f"{store.name} did not answer within {limit:g} s.")
+        return False
 
     async def _run(self, store: Store) -> Ending:
         crew = Crew.built(

@@ -127,11 +127,11 @@ def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> O
     """Turn what a handler raised into an outcome: the whole retry policy of Celers."""
     match error:
         case signals.Snooze():
-            return Release(error.after, str(error))
+            return Release(error.after, _message_of(error))
         case signals.Cancel():
-            return Cancelled(str(error))
+            return Cancelled(_message_of(error))
         case signals.Dead():
-            return Dead(str(error), failure_of(error))
+            return Dead(_message_of(error), failure_of(error))
         case _ if task.is_last_attempt:
             return Dead(
                 f"attempt {task.attempt} of {task.max_retries + 1} failed", failure_of(error)
@@ -155,16 +155,19 @@ def failure_of(error: BaseException) -> Failure:
         else f"{kind.__module__}.{kind.__qualname__}"
     )
     try:
-        message = str(error)
-    except Exception:
-        message = "(its message cannot be shown: __str__ failed)"
-    try:
         trace = "".join(traceback.format_exception(error))
-    except Exception:
+    except BaseException:
         trace = "(its traceback cannot be shown)"
-    return Failure(
-        _storable(name, 255), _storable(message, MESSAGE_LIMIT), _storable(trace, TRACEBACK_LIMIT)
-    )
+    return Failure(_storable(name, 255), _message_of(error), _storable(trace, TRACEBACK_LIMIT))
+
+
+def _message_of(error: BaseException) -> str:
+    """What *error* says, bounded; a user's __str__ may raise anything, SystemExit too."""
+    try:
+        message = str(error)
+    except BaseException:
+        message = "(its message cannot be shown: __str__ failed)"
+    return _storable(message, MESSAGE_LIMIT)
 
 
 def _storable(text: str, limit: int) -> str:

@@ -60,7 +60,7 @@ def decode_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
     """
     try:
         value = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [payload], {}
     match value:
         case None:

@@ -66,6 +66,7 @@ class Run:
     context: Context
     started: float = field(default_factory=time.monotonic)
     execution: asyncio.Task[None] | None = None
+    began: bool = False
     thread: Future[Any] | None = None
     timer: asyncio.TimerHandle | None = None
     stop: Stop | None = None
@@ -183,7 +184,10 @@ class Runner:
         return None if default is None else default.total_seconds()
 
     async def _execute(self, run: Run) -> None:
+        run.began = True
         try:
+            if run.stop is not None:
+                raise asyncio.CancelledError
             outcome = await self._outcome(run)
         except BaseException as error:
             # SystemExit and its like are the handler's failure, not the worker's end.
@@ -258,7 +262,9 @@ class Runner:
             run.context.stop()
             if run.timer is not None:
                 run.timer.cancel()
-            if run.execution is not None:
+            # A task cancelled before its first step never enters its coroutine: nobody would
+            # settle it. It sees by itself that it was stopped.
+            if run.execution is not None and run.began:
                 run.execution.cancel()
             loop = asyncio.get_running_loop()
             run.timer = loop.call_later(self._cancel_grace, self._abandon, run)

@@ -16,6 +16,11 @@ _RECOVERY = Backoff(lambda failures: 0.1 * 2.0**failures, jitter="equal")
 _LONGEST_PAUSE = 4.0
 
 
+def recovery_pause(failures: int) -> float:
+    """How long to wait after so many failures in a row, in seconds."""
+    return min(_RECOVERY.delay(failures).total_seconds(), _LONGEST_PAUSE)
+
+
 class Service(ABC):
     """Calls ``tick`` again and again until stopped.
 
@@ -72,7 +77,7 @@ class Service(ABC):
                 more = await self.tick()
             except Exception as error:
                 failures += 1
-                pause = min(_RECOVERY.delay(failures).total_seconds(), _LONGEST_PAUSE)
+                pause = recovery_pause(failures)
                 self.events.emit(ServiceFailed(self.name, error, failures, pause))
                 # Not to be woken: whoever wakes us cannot know that the database is away.
                 await self._rest(pause, wakeable=False)

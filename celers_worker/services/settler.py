@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from uuid import UUID
 
-from celers_worker.core.errors import StoreError, Unavailable
+from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, SettleRefused, TasksSettled
 from celers_worker.core.outcome import Dead, Settlement, failure_of
 from celers_worker.services.identity import Identity
@@ -61,12 +61,12 @@ class Settler(Service):
         try:
             await self._write(batch)
         except Unavailable:
-            self._repeated.update(settlement.task.id for settlement in batch)
             raise
-        except StoreError:
+        except Exception:  # drivers refuse values with errors of their own too
             await self._write_one_by_one(batch)
-        for _ in batch:
-            self._waiting.popleft()
+        else:
+            for _ in batch:
+                self._waiting.popleft()
         return bool(self._waiting)
 
     async def flush(self, seconds: float) -> bool:
@@ -75,13 +75,17 @@ class Settler(Service):
         while self._waiting and time.monotonic() < end:
             try:
                 await self.tick()
-            except StoreError:
+            except Exception:
                 await asyncio.sleep(min(0.2, max(end - time.monotonic(), 0)))
         return not self._waiting
 
     async def _write(self, batch: Sequence[Settlement]) -> None:
         began = time.perf_counter()
-        settled = await self._store.settle(self._identity.id, batch)
+        try:
+            settled = await self._store.settle(self._identity.id, batch)
+        except Unavailable:
+            self._repeated.update(settlement.task.id for settlement in batch)
+            raise
         seconds = time.perf_counter() - began
         if len(settled) == len(batch):
             self.events.emit(TasksSettled(batch, seconds))
@@ -105,6 +109,7 @@ class Settler(Service):
                 await self._write([settlement])
             except Unavailable:
                 raise
-            except StoreError as error:
+            except Exception as error:
                 dead = Dead("its outcome cannot be stored", failure_of(error))
                 await self._write([Settlement(settlement.task, dead)])
+            self._waiting.popleft()

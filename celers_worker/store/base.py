@@ -26,6 +26,7 @@ from celers_worker.store.deadline import bounded
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.levels import Levels
 from celers_worker.store.transaction import CHUNK, Transaction, chunks
+from celers_worker.store.urls import shown_url
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,7 +68,7 @@ class Store:
     @property
     def name(self) -> str:
         """The database as messages call it, without its password."""
-        return self.url.set(query={}).render_as_string(hide_password=True)
+        return shown_url(self.url)
 
     # --- from opening to closing ---
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, delete, func, null, select, update
 
+from celers_worker.core.errors import CelersError
 from celers_worker.core.task import TaskState
 from celers_worker.store import sql, statements
 from celers_worker.store.inspect import TaskFilter, conditions
@@ -68,7 +69,8 @@ def retry(transaction: Transaction, task_id: UUID) -> TaskState | None:
     """Make a task due now and return the state it was in; None: no such task.
 
     A dead, cancelled or expired task starts anew, with all its attempts. One that waits is due at
-    once. One that runs or has completed is left alone.
+    once. One that runs or has completed is left alone. Raises CelersError if a live task has its
+    unique key.
     """
     waiting = transaction.connection.execute(
         select(tasks.c.state, tasks.c.queue_name).where(tasks.c.id == task_id).with_for_update()
@@ -80,9 +82,22 @@ def retry(transaction: Transaction, task_id: UUID) -> TaskState | None:
             )
             transaction.announce([waiting.queue_name])
         return TaskState(waiting.state)
-    if requeue(transaction, TaskFilter(ids=[task_id])).ids:
-        return TaskState.FAILED
-    return _retry_archived(transaction, task_id)
+    for source in (dead_letters, archive):
+        ended = transaction.connection.execute(
+            select(source.c.state, source.c.unique_key)
+            .where(source.c.id == task_id)
+            .with_for_update()
+        ).first()
+        if ended is None:
+            continue
+        completed = ended.state == TaskState.COMPLETED
+        if not completed and not _revive(transaction, source, [task_id], timedelta(0)):
+            raise CelersError(
+                f"task {task_id} stays {ended.state}: a live task has its unique key "
+                f"{ended.unique_key!r}. Let that one end, or cancel it."
+            )
+        return TaskState(ended.state)
+    return None
 
 
 def requeue(
@@ -91,13 +106,15 @@ def requeue(
     *,
     delay: timedelta = timedelta(0),
     limit: int = 500,
+    after: UUID | None = None,
 ) -> Requeued:
     """Move dead tasks back to pending, each exactly once however many people ask.
 
     A task keeps its id, priority, queue and max_retries; its attempts start anew, their history
-    stays.
+    stays. *after* leaves out the ids up to this one: those that conflict would be met for ever.
     """
-    ids = _locked(transaction, dead_letters, conditions(dead_letters, wanted), limit)
+    met = [] if after is None else [dead_letters.c.id > after]
+    ids = _locked(transaction, dead_letters, [*conditions(dead_letters, wanted), *met], limit)
     done = _revive(transaction, dead_letters, ids, delay)
     return Requeued(done, [task_id for task_id in ids if task_id not in done])
 
@@ -148,18 +165,6 @@ def _locked(transaction: Transaction, table: Any, wanted: Sequence[Any], limit: 
     # SKIP LOCKED: what another person is at is theirs.
     query = select(table.c.id).where(*wanted).order_by(table.c.id).limit(limit)
     return list(transaction.connection.execute(query.with_for_update(skip_locked=True)).scalars())
-
-
-def _retry_archived(transaction: Transaction, task_id: UUID) -> TaskState | None:
-    row = transaction.connection.execute(
-        select(archive.c.state).where(archive.c.id == task_id).with_for_update()
-    ).first()
-    if row is None:
-        return None
-    state = TaskState(row.state)
-    if state is not TaskState.COMPLETED:
-        _revive(transaction, archive, [task_id], timedelta(0))
-    return state
 
 
 def _revive(

@@ -18,6 +18,7 @@ from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.schema import HEAD
 from celers_worker.store.sqlite import sqlite_engine
 from celers_worker.store.transaction import CHUNK, Transaction, chunks
+from celers_worker.store.urls import shown_url
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +36,7 @@ class DirectStore:
     @property
     def name(self) -> str:
         """The database as messages call it, without its password."""
-        return self.url.set(query={}).render_as_string(hide_password=True)
+        return shown_url(self.url)
 
     def __enter__(self) -> Self:
         return self

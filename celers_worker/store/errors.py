@@ -6,6 +6,7 @@ result codes.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from enum import Enum, auto
 from typing import NoReturn
@@ -67,6 +68,11 @@ _SQLITE_CODES = {
     },
 }
 
+#: Of a connection that was refused, libpq has no SQLSTATE to tell, only this text.
+_LIBPQ_REFUSAL = re.compile(
+    "FATAL: .*(does not exist|authentication failed|no pg_hba.conf entry|permission denied)"
+)
+
 
 def fault_of(error: BaseException) -> Fault:
     """Say what *error* means; what is no database error is a bug."""
@@ -86,6 +92,8 @@ def fault_of(error: BaseException) -> Fault:
         code = error.args[0] if error.args else None
         if isinstance(code, int):
             return _by_code(_MYSQL_CODES, code, Fault.REFUSED)
+        if _LIBPQ_REFUSAL.search(str(error)):
+            return Fault.REFUSED
         # No code: the driver itself noticed that its connection is closed or out of step.
         return Fault.LOST
     if isinstance(error, (OSError, TimeoutError, EOFError)):

@@ -62,3 +62,9 @@ def driver_url(text: str, *, synchronous: bool) -> URL:
             f"Run: pip install 'celers-worker{drivers.extra}'"
         )
     return url.set(drivername=f"{drivers.backend}+{driver}")
+
+
+def shown_url(url: URL) -> str:
+    """The URL as its user wrote it, without the driver, the options and the password."""
+    plain = url.set(drivername=url.get_backend_name(), query={})
+    return plain.render_as_string(hide_password=True)

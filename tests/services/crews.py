@@ -16,7 +16,6 @@ from celers_worker.config import Config, load_config
 from celers_worker.core import events as facts
 from celers_worker.core.errors import StoreError
 from celers_worker.core.events import Events
-from celers_worker.core.handler import Registry
 from celers_worker.core.task import NewTask, Task
 from celers_worker.services.crew import Crew, Work
 from celers_worker.store import Store, StoreOptions, make_direct_store
@@ -48,9 +47,14 @@ class Staff:
         self.store = store
         self.events = Events()
         self.seen = Seen(self.events)
-        registry = app.registry.mapped(lambda handler: handler)
         self.crew = Crew.built(
-            Work(config=config, events=self.events, store=store, registry=registry, counted=True)
+            Work(
+                config=config,
+                events=self.events,
+                store=store,
+                registry=app.registry,
+                counted=True,
+            )
         )
 
     @staticmethod
@@ -61,9 +65,8 @@ class Staff:
         )
 
     async def enter(self) -> None:
-        """Appear in the database, without a loop that renews."""
-        await self.crew.heartbeat.start()
-        await super(type(self.crew.heartbeat), self.crew.heartbeat).stop()
+        """Appear in the database: a heartbeat that finds no row of its own registers one."""
+        await self.crew.heartbeat.tick()
 
     async def claim(self) -> list[Task]:
         """One tick of the poller; the tasks that it started."""
@@ -90,15 +93,16 @@ def configured(url: str, **settings: object) -> Config:
 
 
 @contextlib.contextmanager
-def locked(url: str, table: str) -> Iterator[None]:
+def locked(url: str, table: str, mode: str = "ACCESS EXCLUSIVE") -> Iterator[None]:
     """Keep every other transaction from writing to *table*, as another program may."""
-    with make_direct_store(url) as direct, direct.engine.connect() as connection:
-        with connection.begin():  # on SQLite this locks the file
-            if url.startswith("postgres"):
-                connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
-            elif url.startswith("mysql"):
-                connection.execute(text(f"SELECT * FROM {table} FOR UPDATE")).all()
-            yield
+    with make_direct_store(url) as direct, direct.engine.begin() as connection:
+        if url.startswith("postgres"):
+            connection.execute(text(f"LOCK TABLE {table} IN {mode} MODE"))
+        elif url.startswith("mysql"):
+            connection.execute(text(f"LOCK TABLES {table} WRITE"))
+        yield  # on SQLite to begin has locked the file
+        if url.startswith("mysql"):
+            connection.execute(text("UNLOCK TABLES"))
 
 
 def new_task(name: str = "work", payload: bytes = b"{}", **changes: Any) -> NewTask:
@@ -107,11 +111,3 @@ def new_task(name: str = "work", payload: bytes = b"{}", **changes: Any) -> NewT
 
 def ids(items: Any) -> list[UUID]:
     return [item.id for item in items]
-
-
-def registry_of(*apps: Celers) -> Registry:
-    found = Registry()
-    for app in apps:
-        for handler in app.registry:
-            found.add(handler)
-    return found

@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import URL
 
+from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
 from celers_worker.store.base import Store, StoreOptions, Wakeup
@@ -96,26 +97,30 @@ class PostgresStore(Store):
         """Completions in one statement; the rest, which is rare, as on every database."""
         completed = [one for one in settlements if isinstance(one.outcome, Completed)]
         others = [one for one in settlements if not isinstance(one.outcome, Completed)]
-        settled = await self._complete(completed) if completed else set()
-        if others:
-            settled |= await super().settle(worker, others)
+        # First what may be refused, so that a refusal leaves nothing half written.
+        settled = await super().settle(worker, others) if others else set()
+        if completed:
+            settled |= await self._complete(completed)
         return settled
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
-        async with self._listening() as (connection, arrived):
+        async with self._listening() as (connection, hints):
             yield Wakeup(control=True)  # what came while nobody listened
             while not connection.is_closed():
                 try:
                     # Now and then a question, for a connection can die without a word.
                     async with asyncio.timeout(30):
-                        yield Wakeup(control=await arrived.get() == CONTROL_CHANNEL)
+                        control = await hints.wait()
                 except TimeoutError:
                     await bounded(
                         connection.execute("SELECT 1"),
                         self.options.call_timeout.total_seconds(),
                         abandon=connection.terminate,
                     )
+                else:
+                    yield Wakeup(control=control)
+            raise Unavailable(f"{self.name} ended the connection that listens.")
 
     # --- inside ---
 
@@ -168,13 +173,8 @@ class PostgresStore(Store):
         return await self._claims.fetch(SWEEP, queues=[UNADOPTED, *demand.queues])
 
     @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[tuple[Any, asyncio.Queue[str]]]:
-        arrived: asyncio.Queue[str] = asyncio.Queue()
-
-        def hear(connection: Any, pid: int, channel: str, payload: str) -> None:
-            if arrived.empty():  # one hint is as good as a hundred
-                arrived.put_nowait(channel)
-
+    async def _listening(self) -> AsyncIterator[tuple[Any, _Hints]]:
+        hints = _Hints()
         connection = None
         try:
             connection = await bounded(
@@ -182,10 +182,10 @@ class PostgresStore(Store):
                 self.options.connect_timeout.total_seconds(),
                 abandon=lambda: None,
             )
-            connection.add_termination_listener(lambda _: arrived.put_nowait(""))
-            await connection.add_listener(TASKS_CHANNEL, hear)
-            await connection.add_listener(CONTROL_CHANNEL, hear)
-            yield connection, arrived
+            connection.add_termination_listener(lambda gone: hints.hear(gone, 0, "", ""))
+            await connection.add_listener(TASKS_CHANNEL, hints.hear)
+            await connection.add_listener(CONTROL_CHANNEL, hints.hear)
+            yield connection, hints
         except Exception as error:
             raise_translated(error, self.name)
         finally:
@@ -200,3 +200,24 @@ class PostgresStore(Store):
             "timeout": self.options.connect_timeout.total_seconds(),
             "server_settings": {"application_name": "celers"},
         }
+
+
+class _Hints:
+    """What was heard since it was last asked for: one hint of a kind is as good as a hundred."""
+
+    def __init__(self) -> None:
+        self._channels: set[str] = set()
+        self._heard = asyncio.Event()
+
+    def hear(self, connection: Any, pid: int, channel: str, payload: str) -> None:
+        """Take note of a notification; asyncpg calls it."""
+        self._channels.add(channel)
+        self._heard.set()
+
+    async def wait(self) -> bool:
+        """Wait for a hint, and say whether a person asked for something."""
+        await self._heard.wait()
+        control = CONTROL_CHANNEL in self._channels
+        self._channels.clear()
+        self._heard.clear()
+        return control

@@ -1,0 +1,81 @@
+"""Long work: in batches, with progress on a terminal, ended by Ctrl-C between two commits."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType
+from typing import Any
+
+from celers_worker.cli.output import plain_options
+
+#: Tasks in one transaction.
+BATCH = 500
+
+
+class Brake:
+    """Notes the first Ctrl-C, so that a batch is finished; the second one interrupts it."""
+
+    def __init__(self) -> None:
+        self.pulled = False
+
+    def __enter__(self) -> Brake:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.pulled:
+            raise KeyboardInterrupt
+        self.pulled = True
+
+
+def in_batches(step: Callable[[int], int], *, total: int, words: str) -> bool:
+    """Call *step* with the size of a batch until it did nothing or *total* are done.
+
+    *step* returns how many tasks it dealt with. Returns False if Ctrl-C ended the work.
+    """
+    done = 0
+    with Brake() as brake, _progress(words, total) as advance:
+        while done < total:
+            if brake.pulled:
+                return False
+            dealt_with = step(min(BATCH, total - done))
+            if not dealt_with:
+                break
+            done += dealt_with
+            advance(dealt_with)
+    return True
+
+
+def _progress(words: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    if total <= BATCH or not (sys.stderr and sys.stderr.isatty()):
+        return nullcontext(lambda number: None)
+    return _bar(words, total)
+
+
+@contextmanager
+def _bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    options: dict[str, Any] = plain_options()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, **options), transient=True) as progress:
+        bar = progress.add_task(words, total=total)
+        yield lambda number: progress.advance(bar, number)

@@ -1,0 +1,142 @@
+"""``celers check``: the configuration, the application and the database; every problem at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from celers_worker.cli.failure import warn
+from celers_worker.cli.invocation import Invocation
+from celers_worker.cli.output import (
+    Column,
+    count,
+    format_option,
+    printable,
+    say,
+    show_document,
+    show_table,
+)
+from celers_worker.core.duration import format_duration
+from celers_worker.core.errors import ConfigurationError
+from celers_worker.version import __version__
+
+if TYPE_CHECKING:
+    from celers_worker.cli.examination import Examination
+    from celers_worker.config import LoadedConfig
+    from celers_worker.store.direct import DirectStore
+
+_SETTINGS = (Column("SETTING"), Column("VALUE"), Column("FROM"), Column("WHAT", cut=True))
+_HANDLERS = (
+    Column("HANDLER"),
+    Column("QUEUE"),
+    Column("RUNS"),
+    Column("PRIORITY", right=True),
+    Column("RETRIES", right=True),
+    Column("TIMEOUT", right=True),
+    Column("AT ONCE", right=True),
+    Column("WHERE", cut=True),
+)
+
+
+@click.command("check")
+@click.option("-A", "--app", metavar="MODULE[:NAME]", help="The application.")
+@format_option
+@click.pass_obj
+def command(invocation: Invocation, app: str | None, style: str) -> None:
+    """Show every setting with its source, and every problem there is. Changes nothing."""
+    try:
+        loaded = invocation.load_config({"worker.app": app})
+    except ConfigurationError as error:
+        if style == "json":
+            show_document({"ok": False, "errors": error.problems, "warnings": []})
+        raise
+
+    from celers_worker.cli.examination import examine
+
+    with invocation.closed_store(loaded.config) as store:
+        found = examine(loaded.config, store)
+        if style == "json":
+            show_document(_document(loaded, found, store))
+        else:
+            _show(loaded, found, store)
+    for warning in found.warnings:
+        warn(warning)
+    if found.errors:
+        raise ConfigurationError(*found.errors)
+    if style == "table" and not found.warnings:
+        say("no problems.")
+
+
+def _show(loaded: LoadedConfig, found: Examination, store: DirectStore) -> None:
+    _head("configuration", count(len(loaded.sources), "setting"))
+    show_table(
+        _SETTINGS, [(row.key, row.value, row.source, row.description) for row in loaded.rows()]
+    )
+    click.echo()
+    _head("application", count(len(found.handlers), "handler"))
+    if found.handlers:
+        show_table(_HANDLERS, _handler_rows(found))
+    click.echo()
+    _head("database", _database(found, store))
+    click.echo()
+
+
+def _head(title: str, text: str) -> None:
+    click.echo(f"{click.style(title, bold=True)}  {printable(text)}")
+
+
+def _database(found: Examination, store: DirectStore) -> str:
+    if found.server is None:
+        is_missing = not found.errors and not found.unhandled
+        later = " is made when it is first used" if is_missing else " cannot be used"
+        return f"{store.name}{later}"
+    tables = "no tables yet" if found.revision is None else f"tables at revision {found.revision}"
+    return f"{found.server} at {store.name}, {tables}"
+
+
+def _handler_rows(found: Examination) -> list[tuple[str, ...]]:
+    return [
+        (
+            handler.name,
+            handler.queue,
+            handler.runs,
+            str(handler.priority),
+            str(handler.max_retries),
+            "" if handler.timeout is None else format_duration(handler.timeout),
+            "" if handler.concurrency is None else str(handler.concurrency),
+            handler.place,
+        )
+        for handler in found.handlers
+    ]
+
+
+def _document(loaded: LoadedConfig, found: Examination, store: DirectStore) -> dict[str, Any]:
+    return {
+        "ok": not found.errors,
+        "version": __version__,
+        "settings": [
+            {"key": row.key, "value": row.value, "source": row.source} for row in loaded.rows()
+        ],
+        "handlers": [
+            {
+                "name": handler.name,
+                "queue": handler.queue,
+                "runs": handler.runs,
+                "priority": handler.priority,
+                "max_retries": handler.max_retries,
+                "timeout": None if handler.timeout is None else handler.timeout.total_seconds(),
+                "concurrency": handler.concurrency,
+                "place": handler.place,
+            }
+            for handler in found.handlers
+        ],
+        "database": {
+            "url": store.name,
+            "server": None if found.server is None else str(found.server),
+            "revision": found.revision,
+        },
+        "unhandled": dict(found.unhandled),
+        "errors": found.errors,
+        "warnings": found.warnings,
+    }

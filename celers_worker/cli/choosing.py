@@ -1,0 +1,158 @@
+"""Which tasks are meant: ids and filters, the same for every command, and the types of options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+import click
+
+from celers_worker.core.duration import parse_duration
+from celers_worker.core.errors import ConfigurationError
+from celers_worker.core.names import check_queue_name, check_task_name
+from celers_worker.core.task import TaskState
+
+if TYPE_CHECKING:
+    from celers_worker.store.inspect import TaskFilter
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Checked(click.ParamType):  # type: ignore[type-arg]  # before click 8.5 it takes none
+    """A type read by one of our own checks, whose errors say what to write instead."""
+
+    def __init__(self, name: str, read: Callable[[str, str], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the text of an option or an argument."""
+        if not isinstance(value, str):
+            return value
+        option = param.opts[-1] if isinstance(param, click.Option) else self.name
+        try:
+            return self._read(value, option)
+        except ConfigurationError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+def _duration(text: str, option: str) -> timedelta:
+    return parse_duration(text, name=option)
+
+
+def _queue(text: str, option: str) -> str:
+    return check_queue_name(text)
+
+
+def _name(text: str, option: str) -> str:
+    return check_task_name(text)
+
+
+def _task_id(text: str, option: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{text[:80]!r} is no task id: copy a whole one from `celers task list`."
+        ) from None
+
+
+def _instant(text: str, option: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{option} is {text[:80]!r}: write an instant such as 2030-01-31T08:00:00Z."
+        ) from None
+    if instant.utcoffset() is None:
+        raise ConfigurationError(
+            f"{option} is {text!r}, which has no time zone, so nobody knows which instant it is: "
+            "end it with Z or an offset such as +02:00."
+        )
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{option} is {text!r}: the year is out of range.") from None
+
+
+DURATION = _Checked("duration", _duration)
+QUEUE = _Checked("queue", _queue)
+TASK_NAME = _Checked("name", _name)
+TASK_ID = _Checked("id", _task_id)
+INSTANT = _Checked("instant", _instant)
+
+STATES = click.Choice([state.value for state in TaskState])
+
+
+def _options(*decorators: Callable[[Any], Any]) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+#: Filters that make sense for dead tasks too.
+common_filters = _options(
+    click.option("-q", "--queue", type=QUEUE, help="Only of this queue."),
+    click.option("--name", type=TASK_NAME, help="Only of this name."),
+    click.option("--error", metavar="TEXT", help="Only with this in their error."),
+    click.option(
+        "--older-than",
+        type=DURATION,
+        metavar="DURATION",
+        help="Only older than this, such as 2h: since the enqueue, or since a dead task's death.",
+    ),
+    click.option("--fingerprint", metavar="TEXT", help="Only with this fingerprint."),
+)
+live_filters = _options(
+    click.option(
+        "-s",
+        "--state",
+        "states",
+        multiple=True,
+        type=STATES,
+        help="Only in this state; repeatable.",
+    ),
+    click.option("--worker", metavar="ID", help="Only run by the worker with this id."),
+    click.option("--unique-key", metavar="TEXT", help="Only with this unique key."),
+)
+
+
+def filter_of(
+    chosen: dict[str, Any], *, ids: Sequence[UUID] = (), states: Sequence[TaskState] = ()
+) -> TaskFilter:
+    """The filter that the options *chosen* describe; *states* goes before theirs."""
+    from celers_worker.store.inspect import TaskFilter
+
+    wanted = states or [TaskState(state) for state in chosen.get("states", ())]
+    return TaskFilter(
+        ids=list(dict.fromkeys(ids)),
+        states=wanted,
+        queue=chosen.get("queue"),
+        name=chosen.get("name"),
+        worker=chosen.get("worker"),
+        fingerprint=chosen.get("fingerprint"),
+        unique_key=chosen.get("unique_key"),
+        text=chosen.get("error"),
+        older_than=chosen.get("older_than"),
+    )
+
+
+def require_choice(
+    chosen: dict[str, Any], ids: Sequence[UUID], *, everything: bool | None, verb: str
+) -> None:
+    """Refuse to act on everything by accident, and on ids and everything at once."""
+    filtered = any(value not in (None, ()) for value in chosen.values())
+    hint = ", or --all" if everything is not None else ""
+    if not (ids or filtered or everything):
+        raise click.UsageError(
+            f"which tasks to {verb}? Give ids, or filters such as --queue and --error{hint}."
+        )
+    if everything and (ids or filtered):
+        raise click.UsageError(f"--all means every task: {verb} by ids or filters without it.")
+    if ids and filtered:
+        raise click.UsageError(f"{verb} by ids or by filters, not by both.")

@@ -1,0 +1,138 @@
+"""``celers``: its global options, and its commands, each imported when it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import click
+
+from celers_worker.cli import failure
+from celers_worker.cli.invocation import Invocation
+from celers_worker.core.names import nearest
+from celers_worker.version import __version__
+
+NAME = "celers"
+COMPLETION = "_CELERS_COMPLETE"
+
+#: Every command with what it is for: ``celers --help`` imports none of them.
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "worker": "Run tasks.",
+        "enqueue": "Add a task.",
+        "task": "List, show, cancel, retry and wait for tasks.",
+        "dlq": "List, show, requeue and purge dead tasks.",
+        "queue": "List, pause, resume and purge queues.",
+        "workers": "List the workers.",
+        "migrate": "Create the tables, or bring them up to date.",
+        "check": "Check the configuration, the application and the database.",
+        "init": "Write a configuration file and a first application.",
+    }
+)
+
+
+class Family(click.Group):
+    """A group whose error for a wrong name holds the right one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or fail with the nearest."""
+        name = args[0]
+        known = self.list_commands(ctx)
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            hint = nearest(name, known) or f" There are: {', '.join(known)}."
+            ctx.fail(f"{ctx.command_path} has no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+class _Program(Family):
+    """The program: lists its commands without importing them, and ends in one place."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, the most used first."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"celers_worker.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Describe the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run the command and exit with its code."""
+        if COMPLETION in os.environ:
+            super().main(args, NAME, COMPLETION, **extra)
+        arguments = list(sys.argv[1:] if args is None else args)
+        _write_everything()
+        code = 0
+        try:
+            with self.make_context(NAME, arguments, **extra) as context:
+                self.invoke(context)
+            sys.stdout.flush()
+        except click.exceptions.Exit as stop:
+            code = stop.exit_code
+        except BrokenPipeError:
+            _drop_output()  # `celers task list | head` has what it wanted
+        except BaseException as error:
+            code = failure.report(error, debug="--debug" in arguments)
+        sys.exit(code)
+
+
+def _write_everything() -> None:
+    """Write what the terminal's encoding does not have as an escape, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let nothing be flushed to a pipe that nobody reads."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(NAME, cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(
+    __version__, message=f"%(prog)s %(version)s (Python {sys.version.split()[0]})"
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The configuration file; else $CELERS_CONFIG, else celers.toml.",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    help="The database; else database.url of the configuration. A password is better kept in "
+    "$CELERS_DATABASE_URL: everybody can read the arguments of a process.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def celers(context: click.Context, file: Path | None, database: str | None, debug: bool) -> None:
+    """A task queue in the database you already have."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+    context.obj = Invocation(file, database, debug)

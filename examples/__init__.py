@@ -1,0 +1,1 @@
+"""Small programs that run. A package, so that no other ``examples`` on the path can hide it."""

@@ -1,0 +1,125 @@
+"""The reaper, the janitor and the surveyor: what they do is the store's, here is who is told."""
+
+from __future__ import annotations
+
+from celers_worker import Celers
+from celers_worker.core.events import QueuesCounted, TasksPruned, TasksReaped
+from celers_worker.core.outcome import Completed
+from celers_worker.core.task import TaskState
+from celers_worker.services.service import Service
+from celers_worker.store import Store
+from celers_worker.store.direct import DirectStore
+from tests.services.conftest import MakeStaff
+from tests.services.crews import Staff
+from tests.store import steps
+from tests.store.steps import execute, live_row, lose_worker, start_worker
+
+
+def upkeep(staff: Staff, name: str) -> Service:
+    [service] = [service for service in staff.crew.upkeep if service.name == name]
+    return service
+
+
+async def test_the_tasks_of_a_lost_worker_are_given_back_and_told_of(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    task = await steps.lost_task(store)
+    staff = await make_staff(Celers())
+    assert not await upkeep(staff, "reaper").tick()
+    assert staff.seen.one(TasksReaped).released == [task.id]
+    row = live_row(direct, task.id)
+    assert (row.state, row.crash_count, row.retry_count) == (TaskState.PENDING, 1, 0)
+
+
+async def test_a_task_that_lost_too_many_workers_is_buried(
+    make_staff: MakeStaff, store: Store
+) -> None:
+    # T13, T24
+    staff = await make_staff(Celers(), max_crashes=2)
+    task = await steps.lost_task(store, max_retries=100)
+    await upkeep(staff, "reaper").tick()
+    await start_worker(store, "second")
+    [again] = await steps.claim_all(store, "second")
+    assert again.id == task.id
+    await lose_worker(store, "second")
+    await upkeep(staff, "reaper").tick()
+    first, second = staff.seen.of(TasksReaped)
+    assert (first.released, first.buried) == ([task.id], [])
+    assert (second.released, second.buried) == ([], [task.id])
+
+
+async def test_the_tasks_of_live_workers_are_left_alone(
+    make_staff: MakeStaff, store: Store
+) -> None:
+    # T13
+    await start_worker(store)
+    await steps.enqueue_and_claim(store)
+    staff = await make_staff(Celers())
+    for _ in range(13):
+        await upkeep(staff, "reaper").tick()
+    assert not staff.seen.of(TasksReaped)
+
+
+async def test_a_task_whose_workers_row_is_gone_is_found_by_a_thorough_look(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    # T30
+    await start_worker(store)
+    staff = await make_staff(Celers())
+    await upkeep(staff, "reaper").tick()
+    task = await steps.enqueue_and_claim(store)
+    execute(direct, "DELETE FROM celers_workers")
+    for _ in range(12):
+        await upkeep(staff, "reaper").tick()
+    assert staff.seen.one(TasksReaped).released == [task.id]
+
+
+async def test_two_reapers_give_a_task_back_once(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    task = await steps.lost_task(store)
+    one, other = await make_staff(Celers()), await make_staff(Celers())
+    for staff in (one, other):
+        await upkeep(staff, "reaper").tick()
+    told = [*one.seen.of(TasksReaped), *other.seen.of(TasksReaped)]
+    assert [event.released for event in told] == [[task.id]]
+    assert live_row(direct, task.id).crash_count == 1
+
+
+async def test_what_is_past_its_retention_is_pruned_and_told_of(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    staff = await make_staff(Celers(), retention__completed="0s", retention__results="0s")
+    for _ in range(3):
+        task = await steps.enqueue_and_claim(store)
+        await steps.settle(store, task, Completed(b"1"))
+    await steps.bury(store)
+    assert not await upkeep(staff, "janitor").tick()
+    counts = staff.seen.one(TasksPruned).counts
+    assert (counts["completed"], counts["results"], counts["dead"]) == (3, 3, 0)
+    [[left]] = execute(direct, "SELECT count(*) FROM celers_dead_letter_queue")
+    assert left == 1
+
+
+async def test_nothing_to_prune_is_not_worth_a_word(make_staff: MakeStaff) -> None:
+    staff = await make_staff(Celers())
+    assert not await upkeep(staff, "janitor").tick()
+    assert not staff.seen.of(TasksPruned)
+
+
+async def test_the_queues_are_counted_for_the_gauges(
+    make_staff: MakeStaff, store: Store
+) -> None:
+    await start_worker(store)
+    await store.enqueue([*steps.new_tasks(2, queue="mail"), steps.new_task(queue="reports")])
+    await steps.claim_all(store, demand=steps.any_queue(1))
+    await store.enqueue(steps.new_tasks(3, queue="mail"))
+    staff = await make_staff(Celers())
+    await upkeep(staff, "surveyor").tick()
+    counted = staff.seen.one(QueuesCounted)
+    pending, running = sum(counted.pending.values()), sum(counted.processing.values())
+    assert pending + running == 6
+    assert counted.pending["mail"] + counted.processing["mail"] == 5
+    assert counted.workers == 1
+    assert counted.dead == 0
+    assert all(age >= 0 for age in counted.oldest_pending.values())
