@@ -100,6 +100,7 @@ class Worker:
         store = make_store(self.config.database.url, self._options)
         try:
             if not await self._open(store):
+                self.events.emit(WorkerStopping(self._reason, 0))
                 return Ending(0, 0)
             with self._metrics_server():
                 return await self._run(store)
@@ -192,7 +193,7 @@ class Worker:
         await self._unless_hurried(crew.runner.idle(worker.grace.total_seconds()))
         crew.runner.stop_all("the worker is stopping")
         await self._unless_hurried(crew.runner.idle(worker.cancel_grace.total_seconds() + 0.5))
-        abandoned = crew.runner.abandon_all()
+        crew.runner.abandon_all()
         crew.runner.close()
         for service in crew.upkeep:
             await service.stop()
@@ -201,7 +202,7 @@ class Worker:
         crew.watchdog.stop()
         with contextlib.suppress(StoreError):  # the lease ends by itself
             await crew.heartbeat.stop()
-        return Ending(crew.runner.released, abandoned)
+        return Ending(crew.runner.released, len(crew.runner.runs))
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, bool]) -> None:
         waiter = asyncio.create_task(waiting)
@@ -253,9 +254,19 @@ def _ends(worker: Worker, runner: Runner) -> Callable[[int], None]:
 
 
 def run_worker(worker: Worker) -> Ending:
-    """Run *worker* as this process: on uvloop where it exists; SIGTERM and SIGINT stop it."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_with_signals(worker))
+    """Run *worker* as this process: on uvloop where it exists; SIGTERM and SIGINT stop it.
+
+    When handlers were abandoned they still run, and only the end of the process will end them.
+    """
+    runner = asyncio.Runner(loop_factory=_loop_factory())
+    ending = None
+    try:
+        ending = runner.run(_with_signals(worker))
+        return ending
+    finally:
+        # Closing waits for every coroutine, and those that were abandoned do not end.
+        if ending is None or not ending.abandoned:
+            runner.close()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -21,7 +21,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import IO, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -108,15 +108,18 @@ def run(folder: Path, found: Found) -> None:
     # The one setting there is: this process enqueues there, and the worker inherits it.
     os.environ["CELERS_DATABASE_URL"] = f"sqlite:///{DATABASE}"
     console.print(f"{count:,} files in {folder}", soft_wrap=True)
+    if found.unnamed:
+        console.print(f"left out, as their names are no Unicode: {found.unnamed:,}")
+    if found.closed:
+        console.print(f"folders left out, as they may not be read: {len(found.closed):,}")
     began = time.monotonic()
     asyncio.run(enqueue(found.files))
     seconds = time.monotonic() - began
     console.print(f"{count:,} tasks enqueued in {seconds:.2f} s into {DATABASE}")
     with closing(Database(DATABASE)) as database:
-        with Worker() as worker:
+        with tempfile.TemporaryFile() as log, Worker(log) as worker:
             watch(database, worker, count)
         summary(console, database, found_files=count)
-    _tell_left_out(found)
 
 
 async def enqueue(files: list[Path]) -> None:
@@ -133,14 +136,11 @@ async def enqueue(files: list[Path]) -> None:
 class Worker:
     """A ``celers worker`` process; it leaves the block by SIGTERM and finishes what it runs."""
 
-    def __init__(self) -> None:
-        self._log = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "celers_worker", "worker", "-A", "examples.library:app"]
-            + ["--queue", "files", "--log-level", "warning"],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
+    def __init__(self, log: IO[bytes]) -> None:
+        command = [sys.executable, "-m", "celers_worker", "worker", "-A", "examples.library:app"]
+        command += ["--queue", "files", "--log-level", "warning"]
+        self._log = log
+        self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
     def __enter__(self) -> Self:
         return self
@@ -191,13 +191,6 @@ def _clear() -> None:
     """Remove what the last run left, before it is found and read: SQLite has two more files."""
     for suffix in ("", "-wal", "-shm"):
         Path(f"{DATABASE}{suffix}").unlink(missing_ok=True)
-
-
-def _tell_left_out(found: Found) -> None:
-    if found.unnamed:
-        console.print(f"{found.unnamed:,} files left out: their names are no Unicode.")
-    if found.closed:
-        console.print(f"{len(found.closed):,} folders left out: they may not be read.")
 
 
 def _is_unicode(text: str) -> bool:

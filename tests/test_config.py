@@ -73,7 +73,7 @@ def test_a_flag_that_was_not_given_hides_nothing(tmp_path, absent):
         ({"worker.poll_interval": 0.5}, "--poll-interval"),
         ({"worker.queues": ("emails", "reports:4")}, "--queue"),
         ({"worker.modules": ["shop.tasks"]}, "--module"),
-        ({"database.url": "sqlite:///x.db"}, "--database-url"),
+        ({"database.url": "sqlite:///x.db"}, "--database"),
         ({"log.level": "DEBUG"}, "--log-level"),
         ({"handlers.shop.pay.timeout": "5m"}, "--handlers-shop-pay-timeout"),
     ],

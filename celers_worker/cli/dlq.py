@@ -32,7 +32,9 @@ _DEAD = (TaskState.FAILED,)
 
 _ids = click.argument("ids", metavar="[ID]...", nargs=-1, type=TASK_ID)
 _all = click.option("--all", "everything", is_flag=True, help="Every dead task.")
-_limit = click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
+_limit = click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="At most so many, the oldest first."
+)
 
 
 @click.group("dlq", cls=Family)
@@ -42,7 +44,7 @@ def command() -> None:
 
 @command.command("list")
 @common_filters
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True)
 @click.option("--before", type=TASK_ID, metavar="ID", help="Go on after the last of a list.")
 @format_option
 @click.pass_obj
@@ -63,7 +65,10 @@ def list_(
 @format_option
 @click.pass_obj
 def show(invocation: Invocation, task_id: UUID, style: str) -> None:
-    """Show everything about a dead task, with the traceback of every attempt."""
+    """Show everything about a dead task.
+
+    Its payload, and the traceback of every attempt.
+    """
     with invocation.store() as store:
         from celers_worker.store import inspect
 
@@ -93,7 +98,10 @@ def requeue(
     yes: bool,
     **chosen: Any,
 ) -> None:
-    """Make dead tasks pending again, with all their attempts."""
+    """Make dead tasks pending again.
+
+    They start anew, with all their attempts; what is known of the earlier ones stays.
+    """
     require_choice(chosen, ids, everything=everything, verb="requeue")
     with invocation.store() as store:
         problems = _misnamed(store, ids)

@@ -60,6 +60,8 @@ def command(
     """
     from celers_worker.core.options import Options
 
+    if options["at"] is not None and options["delay"] is not None:
+        raise click.UsageError("--at and --delay both say when the task is due: choose one.")
     checked = Options.checked(**options)
     config = invocation.config({"worker.app": app})
     given = _object(document, stdin) | _pairs(arguments)

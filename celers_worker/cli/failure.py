@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 
 import click
@@ -40,24 +41,24 @@ class Interrupted(CelersError):
 
 def report(error: BaseException, *, debug: bool) -> int:
     """Say on stderr what *error* is and return the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2; before, it printed the help itself
+        _tell(str(error))
+        return WRONG_USAGE
     if debug and not isinstance(error, (click.ClickException, click.Abort)):
         lines = "".join(traceback.format_exception(error)).splitlines()
-        click.echo("\n".join(printable(line) for line in lines), err=True)
-    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2; before, it printed the help itself
-        click.echo(error, err=True)
-        return WRONG_USAGE
+        _tell("\n".join(printable(line) for line in lines))
     code, problems = _explained(error)
     word = "interrupted" if code == INTERRUPTED else "error"
     for problem in problems:
-        click.echo(f"celers: {word}: {_one_line(problem)}", err=True)
-    if code == INTERRUPTED and not problems:
-        click.echo("celers: interrupted", err=True)
+        _tell(f"celers: {word}: {_one_line(problem)}")
+    if not problems:
+        _tell(f"celers: {word}")
     return code
 
 
 def warn(problem: str) -> None:
     """Say on stderr what is odd, and go on."""
-    click.echo(f"celers: warning: {_one_line(problem)}", err=True)
+    _tell(f"celers: warning: {_one_line(problem)}")
 
 
 def _explained(error: BaseException) -> tuple[int, list[str]]:
@@ -83,6 +84,8 @@ def _reason(error: BaseException) -> str:
             return error.format_message()
         case Unavailable():
             return f"{_sentence(error)} Is database.url right? See: celers check"
+        case OSError(strerror=str()):
+            return f"{error.filename or 'output'}: {error.strerror}."
         case CelersError() | OSError():
             return str(error)
         case _:
@@ -109,3 +112,8 @@ def _sentence(error: object) -> str:
 
 def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads stderr: the exit code says it too
+        click.echo(text, err=True)

@@ -59,7 +59,7 @@ def status(invocation: Invocation, style: str) -> None:
 @format_option
 @click.pass_obj
 def plan(invocation: Invocation, style: str) -> None:
-    """Show the migrations that `celers migrate` would apply; change nothing."""
+    """Show what `celers migrate` would apply."""
     missing = [one for one in _revisions(invocation) if not one.applied]
     if missing or style == "json":
         _show(missing, style)
@@ -72,7 +72,10 @@ def plan(invocation: Invocation, style: str) -> None:
 @yes_option
 @click.pass_obj
 def down(invocation: Invocation, force: bool, yes: bool) -> None:
-    """Undo the newest migration, which drops tables and what is in them."""
+    """Undo the newest migration.
+
+    That drops tables, and what is in them.
+    """
     from celers_worker.store import migrate
 
     with invocation.closed_store() as store:
@@ -85,7 +88,10 @@ def down(invocation: Invocation, force: bool, yes: bool) -> None:
 @click.option("--since", metavar="REVISION", help="Only what comes after this revision.")
 @click.pass_obj
 def sql(invocation: Invocation, since: str | None = None) -> None:
-    """Print the SQL of the migrations, for a person to run; connects to nothing."""
+    """Print the SQL of the migrations.
+
+    For a person to run; nothing is connected to.
+    """
     from celers_worker.store import migrate
     from celers_worker.store.urls import parse_url
 

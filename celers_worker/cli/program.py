@@ -84,12 +84,14 @@ class _Program(Family):
         if COMPLETION in os.environ:
             super().main(args, NAME, COMPLETION, **extra)
         arguments = list(sys.argv[1:] if args is None else args)
+        _fill_gaps()
         _write_everything()
         code = 0
         try:
             with self.make_context(NAME, arguments, **extra) as context:
                 self.invoke(context)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
         except click.exceptions.Exit as stop:
             code = stop.exit_code
         except BrokenPipeError:
@@ -97,6 +99,15 @@ class _Program(Family):
         except BaseException as error:
             code = failure.report(error, debug="--debug" in arguments)
         sys.exit(code)
+
+
+def _fill_gaps() -> None:
+    """Open what our parent closed of stdin, stdout and stderr, or a socket gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _write_everything() -> None:

@@ -79,7 +79,10 @@ def list_(invocation: Invocation, style: str) -> None:
 @format_option
 @click.pass_obj
 def stats(invocation: Invocation, queue: str | None, style: str) -> None:
-    """Count the tasks of the queues by state; oldest is the longest wait of a task that is due."""
+    """Count the tasks of the queues by state.
+
+    OLDEST is how long the task that has been due longest has been waiting.
+    """
     views = _views(invocation)
     if queue is not None:
         known = [view.name for view in views]
@@ -102,7 +105,10 @@ def stats(invocation: Invocation, queue: str | None, style: str) -> None:
 @click.option("--reason", metavar="TEXT", help="Why, for whoever wonders.")
 @click.pass_obj
 def pause(invocation: Invocation, queue: str, reason: str | None) -> None:
-    """Let no worker start tasks of a queue; those that run are left to end."""
+    """Let no worker start tasks of a queue.
+
+    Those that run are left to end.
+    """
     from celers_worker.store import control
 
     with invocation.store() as store:
@@ -134,7 +140,10 @@ def resume(invocation: Invocation, queue: str) -> None:
 @yes_option
 @click.pass_obj
 def purge(invocation: Invocation, queue: str, dry_run: bool, yes: bool) -> None:
-    """Cancel the waiting tasks of a queue; those that run are left to end."""
+    """Cancel the waiting tasks of a queue.
+
+    Those that run are left to end.
+    """
     from celers_worker.store import control
 
     with invocation.store() as store:

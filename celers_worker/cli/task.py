@@ -40,7 +40,7 @@ def command() -> None:
 @command.command("list")
 @live_filters
 @common_filters
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True)
 @click.option("--before", type=TASK_ID, metavar="ID", help="Go on after the last of a list.")
 @format_option
 @click.pass_obj
@@ -89,7 +89,10 @@ def count_(invocation: Invocation, /, style: str, **chosen: Any) -> None:
 @format_option
 @click.pass_obj
 def show(invocation: Invocation, task_id: UUID, style: str) -> None:
-    """Show everything about a task: its payload, its failed attempts, its result."""
+    """Show everything about a task.
+
+    Its payload, its failed attempts with their tracebacks, its result.
+    """
     with invocation.store() as store:
         show_task(store, task_id, style)
 
@@ -126,7 +129,10 @@ def cancel(
     yes: bool,
     **chosen: Any,
 ) -> None:
-    """Cancel tasks by id or by filters; running ones are asked to stop."""
+    """Cancel tasks, by id or by filters.
+
+    A task that waits is cancelled at once, one that runs is asked to stop.
+    """
     require_choice(chosen, ids, everything=None, verb="cancel")
     with invocation.store() as store:
         if ids:
@@ -193,7 +199,10 @@ def _cancel_by_id(store: DirectStore, ids: tuple[UUID, ...], reason: str, *, dry
 @click.argument("ids", metavar="ID...", nargs=-1, type=TASK_ID, required=True)
 @click.pass_obj
 def retry(invocation: Invocation, ids: tuple[UUID, ...]) -> None:
-    """Make tasks due now: a dead, cancelled or expired one starts anew, with all its attempts."""
+    """Make tasks due now.
+
+    A dead, cancelled or expired task starts anew, with all its attempts.
+    """
     from celers_worker.store import control
 
     problems: list[str] = []
@@ -224,7 +233,10 @@ def retry(invocation: Invocation, ids: tuple[UUID, ...]) -> None:
 @click.option("--timeout", type=DURATION, metavar="DURATION", help="Wait no longer than this.")
 @click.pass_obj
 def wait(invocation: Invocation, task_id: UUID, timeout: timedelta | None) -> None:
-    """Wait until a task has ended and print its result as JSON; fail unless it completed."""
+    """Wait until a task has ended, and print its result.
+
+    The result is JSON. It is a failure if the task did not complete.
+    """
     from celers_worker.app import Celers
 
     app = Celers()

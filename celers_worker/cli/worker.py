@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     help="The application; else [worker] app, else tasks.py here.",
 )
 @click.option(
+    "-m",
+    "--module",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Import this too, because it declares tasks; repeatable.",
+)
+@click.option(
     "-q",
     "--queue",
     "queues",
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
 def command(
     invocation: Invocation,
     app: str | None,
+    modules: tuple[str, ...],
     queues: tuple[str, ...],
     concurrency: str | None,
     name: str | None,
@@ -56,6 +65,7 @@ def command(
         raise click.UsageError("--drain and --once end a worker at different times: choose one.")
     flags: dict[str, object] = {
         "worker.app": app,
+        "worker.modules": modules,
         "worker.queues": queues,
         "worker.concurrency": concurrency,
         "worker.name": name,

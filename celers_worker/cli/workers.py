@@ -43,7 +43,10 @@ def command() -> None:
 @format_option
 @click.pass_obj
 def list_(invocation: Invocation, style: str) -> None:
-    """List the workers that live, and those lost within the last hour."""
+    """List the workers.
+
+    Those that live, and those lost within the last hour.
+    """
     with invocation.store() as store:
         from celers_worker.store import inspect
 

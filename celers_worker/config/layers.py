@@ -28,7 +28,7 @@ _KUBERNETES = re.compile(
 )
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
-_FLAGS = {"worker.queues": "--queue", "worker.modules": "--module"}
+_FLAGS = {"database.url": "--database", "worker.queues": "--queue", "worker.modules": "--module"}
 
 
 @dataclass(frozen=True, slots=True)

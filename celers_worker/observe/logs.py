@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -28,7 +29,7 @@ _LEVELS["error"] = logging.ERROR
 
 def configure_logs(level: str, style: str, stream: TextIO | None = None) -> None:
     """Log to *stream* (stderr): readable on a terminal, JSON lines otherwise, as *style* says."""
-    output = stream or sys.stderr
+    output = _Steady(stream or sys.stderr)
     console = style == "console" or (style == "auto" and output.isatty())
     shown = structlog.processors.add_log_level
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -47,9 +48,30 @@ def configure_logs(level: str, style: str, stream: TextIO | None = None) -> None
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, output)),
         cache_logger_on_first_use=False,
     )
+
+
+class _Steady:
+    """A stream that may be closed, full or read by nobody: a lost line must not stop a task."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
 
 
 def listen(events: Events, *, level: str) -> None:

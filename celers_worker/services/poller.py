@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,9 @@ from celers_worker.store import Store, maintenance
 
 #: Outcomes that may wait for a slow database before the worker claims no more.
 BACKLOG = 5_000
+#: A claim that was not answered in time may still be made, when the server gets to it. For so many
+#: seconds the poller looks for tasks of its own that nobody runs, and so often.
+DOUBT, LOOK = 60.0, 5.0
 
 
 class Poller(Service):
@@ -43,7 +47,7 @@ class Poller(Service):
         self._runner = runner
         self._settler = settler
         self._heartbeat = heartbeat
-        self._unsure = False
+        self._doubt_ends = self._look_at = math.inf
         self._on_claim: Callable[[int], None] = lambda count: None
         permits.on_free(self.wake)
 
@@ -56,14 +60,15 @@ class Poller(Service):
         demand = self._permits.demand(at_most=BACKLOG - self._settler.backlog)
         if demand.total == 0 or not self._heartbeat.holds_lease:
             return False
-        if self._unsure:
+        if time.monotonic() >= self._look_at:
             await self._recover()
         began = time.perf_counter()
         try:
             tasks = await self._store.claim(self._identity.id, demand)
         except Unavailable:
             # The claim may have been made all the same, and then nobody runs those tasks.
-            self._unsure = True
+            self._look_at = time.monotonic()
+            self._doubt_ends = self._look_at + DOUBT
             raise
         self.events.emit(TasksClaimed(tasks, time.perf_counter() - began))
         for task in tasks:
@@ -80,7 +85,8 @@ class Poller(Service):
     async def _recover(self) -> None:
         known = {*self._runner.runs, *self._settler.unsettled()}
         count = await self._store.run(maintenance.recover, self._identity.id, known)
-        self._unsure = False
+        now = time.monotonic()
+        self._look_at = now + LOOK if now < self._doubt_ends else math.inf
         if count:
             self._store.levels.forget()
             self.events.emit(TasksRecovered(count))

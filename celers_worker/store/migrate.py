@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
-from celers_worker.core.errors import CelersError, Unavailable
+from celers_worker.core.errors import CelersError, ConfigurationError, Unavailable
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.schema import HEAD, tasks
@@ -82,7 +82,13 @@ def revisions(store: DirectStore) -> list[Revision]:
 
 
 def sql(backend: str, *, since: str | None = None) -> str:
-    """The SQL of the migrations after *since*, for a person to run."""
+    """The SQL of the migrations after *since*, for a person to run.
+
+    Raises ConfigurationError if there is no such migration.
+    """
+    known = [one.id for one in _revisions(None)]
+    if since is not None and since not in known:
+        raise ConfigurationError(f"there is no migration {since!r}; there are {', '.join(known)}.")
     output = io.StringIO()
     span = f"{since}:head" if since else "head"
     command.upgrade(_config(dialect=backend, output=output), span, sql=True)

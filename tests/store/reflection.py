@@ -47,12 +47,15 @@ def schema_of(direct: DirectStore) -> dict[str, Any]:
                     index["name"]: (
                         tuple(index["column_names"]),
                         bool(index["unique"]),
-                        {key: str(value) for key, value in index.get("dialect_options", {}).items()},
+                        {
+                            key: str(value)
+                            for key, value in index.get("dialect_options", {}).items()
+                        },
                     )
                     for index in inspector.get_indexes(table)
                 },
                 "raw": [
-                    " ".join(str(tuple(row)).split())
+                    " ".join(" ".join(map(str, row)).split())
                     for row in connection.execute(text(raw.format(table=table)), values)
                 ],
             }

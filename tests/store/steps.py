@@ -39,9 +39,7 @@ def any_queue(total: int, **changes: Any) -> Demand:
     return Demand(**{"total": total, "others": total} | changes)
 
 
-async def claim_all(
-    store: Store, worker: str = WORKER, demand: Demand | None = None
-) -> list[Task]:
+async def claim_all(store: Store, worker: str = WORKER, demand: Demand | None = None) -> list[Task]:
     """Claim until nothing comes; the tasks in the order they came."""
     claimed: list[Task] = []
     while batch := await store.claim(worker, demand or any_queue(1_000)):
@@ -61,9 +59,7 @@ async def enqueue_and_claim(store: Store, worker: str = WORKER, **changes: Any) 
     return await claim_one(store, worker)
 
 
-async def settle(
-    store: Store, task: Task, outcome: Outcome = DONE, worker: str = WORKER
-) -> bool:
+async def settle(store: Store, task: Task, outcome: Outcome = DONE, worker: str = WORKER) -> bool:
     """Settle one task; whether it was written."""
     return task.id in await store.settle(worker, [Settlement(task, outcome)])
 
@@ -117,9 +113,7 @@ async def change_task(store: Store, task_id: UUID, **values: Any) -> None:
     """Change a live task's row, as no code of ours would."""
 
     def change(transaction: Transaction) -> None:
-        transaction.connection.execute(
-            update(tasks).where(tasks.c.id == task_id).values(**values)
-        )
+        transaction.connection.execute(update(tasks).where(tasks.c.id == task_id).values(**values))
 
     await store.run(change)
 
@@ -127,9 +121,7 @@ async def change_task(store: Store, task_id: UUID, **values: Any) -> None:
 def live_rows(direct: DirectStore) -> list[Any]:
     """The hot table, in the order of ids."""
     return direct.run(
-        lambda transaction: transaction.connection.execute(
-            select(tasks).order_by(tasks.c.id)
-        ).all()
+        lambda transaction: transaction.connection.execute(select(tasks).order_by(tasks.c.id)).all()
     )
 
 

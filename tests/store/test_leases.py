@@ -73,7 +73,9 @@ async def test_a_renewed_lease_says_what_its_worker_does(store):
 async def test_a_lease_that_is_renewed_does_not_run_out(store):
     await start_worker(store, lease=timedelta(seconds=5))
     task = await enqueue_and_claim(store)
-    assert await store.run(maintenance.renew, WORKER, timedelta(hours=1), running=1, state="running")
+    assert await store.run(
+        maintenance.renew, WORKER, timedelta(hours=1), running=1, state="running"
+    )
     assert not (await store.run(maintenance.reap, max_crashes=3, orphans=True)).released
     assert await settle(store, task)
 

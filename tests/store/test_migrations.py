@@ -18,7 +18,8 @@ from tests.store.steps import any_queue, execute, live_rows, new_task
 UPGRADE = """
 import sys
 from celers_worker.store import make_direct_store, migrate
-print(sys.stdin.readline().strip(), flush=True)  # all start at once
+print("ready", flush=True)
+sys.stdin.readline()
 with make_direct_store(sys.argv[1]) as direct:
     print(migrate.upgrade(direct))
 """
@@ -75,12 +76,13 @@ def test_four_upgrades_at_once_make_the_tables_once(database_url, empty, expecte
         )
         for _ in range(4)
     ]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 4
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
     answers = [process.communicate(timeout=50) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, answers
-    applied = sorted(out.split("\n")[1] for out, _ in answers)
+    applied = sorted(out.strip() for out, _ in answers)
     assert applied == sorted([str([HEAD]), "[]", "[]", "[]"])
     assert schema_of(empty) == expected
 
@@ -103,7 +105,9 @@ def test_down_without_tables_does_nothing(empty):
 def test_down_refuses_while_there_are_live_tasks(empty):
     migrate.upgrade(empty)
     empty.enqueue([new_task(), new_task()])
-    with pytest.raises(CelersError, match=r"2 live tasks would be lost.*celers migrate down --force"):
+    with pytest.raises(
+        CelersError, match=r"2 live tasks would be lost.*celers migrate down --force"
+    ):
         migrate.downgrade(empty)
     assert len(live_rows(empty)) == 2
     assert migrate.downgrade(empty, force=True) == HEAD
@@ -137,7 +141,8 @@ def upgrade_killed_after(url, steps):
             left -= bool(re.match(r"\s*(CREATE|ALTER|INSERT)\b", statement))
             if left == 0:
                 left = -1_000
-                connection.connection.driver_connection.close()
+                if not url.startswith("sqlite"):  # a file has no other side that could notice
+                    connection.connection.driver_connection.close()
                 raise Killed
 
         try:
@@ -251,7 +256,9 @@ async def test_a_new_file_is_migrated_when_it_is_opened(open_store, empty):
 async def test_older_tables_say_to_migrate(open_store, empty):
     migrate.upgrade(empty)
     set_revision(empty, "0000")
-    with pytest.raises(SchemaError, match=rf"revision 0000, {HEAD} is needed\. Run: celers migrate"):
+    with pytest.raises(
+        SchemaError, match=rf"revision 0000, {HEAD} is needed\. Run: celers migrate"
+    ):
         await open_store()
 
 
@@ -284,7 +291,7 @@ def test_names_and_keys_are_utf8_whatever_the_servers_default(database_url, empt
     assert {collation for (collation,) in rows} == {"utf8mb4_bin"}
 
 
-def test_the_schema_can_be_read_as_text(empty):
+def test_the_version_table_names_the_newest_migration(empty):
     migrate.upgrade(empty)
     with empty.engine.connect() as connection:
         assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() == HEAD

@@ -37,10 +37,9 @@ async def reap(store, *, max_crashes=3, **changes):
 async def forget_worker(store, worker=WORKER):
     """Delete the worker's row, as a person in a hurry does."""
     await store.run(
-        lambda transaction: transaction.connection.execute(
-            delete(workers).where(workers.c.id == worker)
+        lambda transaction: (
+            transaction.connection.execute(delete(workers).where(workers.c.id == worker)) and None
         )
-        and None
     )
 
 

@@ -230,7 +230,8 @@ async def test_a_broken_connection_that_listens_is_unavailable(store, migrated_u
     assert (await anext(wakeups)).control
     end_sessions(migrated_url)
     databases.execute(
-        migrated_url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        migrated_url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE query LIKE 'LISTEN%' AND datname = current_database()",
     )
     with pytest.raises(Unavailable):

@@ -1,0 +1,82 @@
+"""Writes every statement of the hot path as each database gets it: `python -m tests.store.write_sql`.
+
+The files are there to be read, and pasted into EXPLAIN. A test compares them with the code, so that
+a reviewer sees in SQL what a change of Python does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from celers_worker.store import statements
+from celers_worker.store.postgres import store as postgres
+
+DIRECTORY = Path(__file__).parent / "sql"
+DIALECTS = {"postgresql": postgresql, "mysql": mysql, "sqlite": sqlite}
+_HEADER = "-- Written by `make sql` from celers_worker/store: do not edit.\n"
+_WIDTH = 110
+_CLAUSE = re.compile(
+    r"\s+(?=(?:SELECT|(?<!DELETE )FROM|WHERE|(?<!CHARACTER )SET|VALUES|RETURNING|UNION ALL|ORDER BY"
+    r"|LIMIT|AND|(?<!OUTER )JOIN|LEFT OUTER JOIN|UPDATE celers_tasks|ON CONFLICT|ON DUPLICATE)\b)"
+)
+
+
+def render(backend: str) -> str:
+    """Return the file for *backend*."""
+    parts = [f"\n-- {name}\n{_laid_out(sql)};\n" for name, sql in _statements(backend)]
+    return _HEADER + "".join(parts)
+
+
+def _laid_out(sql: str) -> str:
+    """A line for each clause, indented by the parentheses around it, broken after commas only."""
+    lines: list[str] = []
+    depth = 0
+    for clause in _CLAUSE.split(" ".join(sql.split())):
+        line = "    " * depth + ("  " if clause.startswith("AND ") else "")
+        for part in re.split("(?<=,) ", clause):
+            if len(line) + len(part) > _WIDTH and line.strip():
+                lines.append(line.rstrip())
+                line = "    " * (depth + 1)
+            line += f"{part} "
+        lines.append(line.rstrip())
+        depth += clause.count("(") - clause.count(")")
+    return "\n".join(lines)
+
+
+def _statements(backend: str) -> Iterator[tuple[str, str]]:
+    dialect = DIALECTS[backend].dialect(paramstyle="named")
+    for name, statement in _portable():
+        yield name, _lists(str(statement.compile(dialect=dialect)))
+    if backend == "postgresql":
+        for name, compiled in vars(postgres).items():
+            if isinstance(compiled, postgres.Compiled):
+                yield f"{name}, on asyncpg", compiled.text
+
+
+def _portable() -> Iterator[tuple[str, Any]]:
+    """The statements in the order of the source."""
+    for name, value in vars(statements).items():
+        if name.isupper() and not name.startswith("_"):
+            if isinstance(value, dict):
+                yield from ((f"{name}[{key}]", one) for key, one in value.items())
+            elif getattr(value, "supports_execution", False):
+                yield name, value
+        elif name == "sweep":
+            yield "sweep of two queues", value(2)
+            yield "sweep of every queue", value(None)
+
+
+def _lists(sql: str) -> str:
+    """Show a list of any length as one bind."""
+    return re.sub(r"\(__\[POSTCOMPILE_(\w+)\]\)", r"(:\1, …)", sql)
+
+
+if __name__ == "__main__":
+    DIRECTORY.mkdir(exist_ok=True)
+    for each in DIALECTS:
+        (DIRECTORY / f"{each}.sql").write_text(render(each))
