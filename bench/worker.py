@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from celers_worker.store import inspect, make_direct_store
@@ -64,7 +65,9 @@ class WorkerProcess:
     def cost(self) -> Cost:
         """Wait for its end; what it used is known only then."""
         deadline = time.monotonic() + PATIENCE
+        peak = 0
         while True:
+            peak = max(peak, self._peak())
             pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
             if pid:
                 break
@@ -75,13 +78,21 @@ class WorkerProcess:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         if self._process.returncode != 0:
             raise self._failure()
-        return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        return Cost(wall, usage.ru_utime + usage.ru_stime, peak)
 
     def kill(self) -> None:
         """Leave nothing behind when the benchmark ends early."""
         if self._process.returncode is None:
             self._process.kill()
             self._process.wait()
+
+    def _peak(self) -> int:
+        """Its largest size so far. Not rusage's, which begins with ours at the time of the fork."""
+        try:
+            lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        except OSError:
+            return 0
+        return next((int(line.split()[1]) * 1024 for line in lines if line[:6] == "VmHWM:"), 0)
 
     def _failure(self) -> WorkerFailed:
         self._log.seek(0)

@@ -34,7 +34,7 @@ def _databases_of(item: pytest.Item) -> set[str]:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     return direct | {
         str(parameters[fixture])
-        for fixture in ("database_url", "database_server")
+        for fixture in ("database_url", "migrated_url", "database_server")
         if fixture in parameters
     }
 

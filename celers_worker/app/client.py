@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
+from msgspec import structs
+
 from celers_worker.config import Config, load_config
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler
@@ -45,6 +47,16 @@ class Client:
     def config(self, config: Config) -> None:
         self._config = config
         self._url = None
+
+    def with_own_url(self, config: Config) -> Config:
+        """*config*, with the URL that the application names in its code, if it does.
+
+        A worker and its producers must agree; only the flag ``--database`` says otherwise.
+        """
+        if self._url is None:
+            return config
+        database = structs.replace(config.database, url=self._url)
+        return structs.replace(config, database=database)
 
     @property
     def url(self) -> str:

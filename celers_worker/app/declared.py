@@ -70,7 +70,7 @@ class DeclaredTask(Generic[P, R]):
         metadata: Mapping[str, Any] | None = None,
     ) -> DeclaredTask[P, R]:
         """The same task with options for the next enqueue; see ``core.options.Options``."""
-        options = Options.checked(
+        options = Options(
             queue=queue,
             priority=priority,
             max_retries=max_retries,

@@ -6,6 +6,7 @@ import click
 
 from celers_worker.cli.failure import Failed
 from celers_worker.cli.output import on_terminal, printable
+from celers_worker.core.errors import ConfigurationError
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
@@ -19,4 +20,4 @@ def confirm(question: str, *, yes: bool, required: bool = True) -> None:
         if not click.confirm(printable(question), err=True):
             raise Failed("nothing was changed.")
     elif required:
-        raise click.UsageError(f"{question} Nobody can be asked here: confirm with --yes.")
+        raise ConfigurationError(f"{question} Nobody can be asked here: confirm with --yes.")

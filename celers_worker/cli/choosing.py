@@ -31,11 +31,13 @@ class _Checked(click.ParamType):  # type: ignore[type-arg]  # before click 8.5 i
         """Read the text of an option or an argument."""
         if not isinstance(value, str):
             return value
-        option = param.opts[-1] if isinstance(param, click.Option) else self.name
+        is_option = isinstance(param, click.Option)
+        name = max(param.opts, key=len) if param is not None and is_option else self.name
         try:
-            return self._read(value, option)
+            return self._read(value, name)
         except ConfigurationError as error:
-            raise click.UsageError(str(error), ctx) from None
+            where = "" if not is_option or str(error).startswith(name) else f"{name}: "
+            raise ConfigurationError(f"{where}{error}") from None
 
 
 def _duration(text: str, option: str) -> timedelta:
@@ -149,10 +151,10 @@ def require_choice(
     filtered = any(value not in (None, ()) for value in chosen.values())
     hint = ", or --all" if everything is not None else ""
     if not (ids or filtered or everything):
-        raise click.UsageError(
+        raise ConfigurationError(
             f"which tasks to {verb}? Give ids, or filters such as --queue and --error{hint}."
         )
     if everything and (ids or filtered):
-        raise click.UsageError(f"--all means every task: {verb} by ids or filters without it.")
+        raise ConfigurationError(f"--all means every task: {verb} by ids or filters without it.")
     if ids and filtered:
-        raise click.UsageError(f"{verb} by ids or by filters, not by both.")
+        raise ConfigurationError(f"{verb} by ids or by filters, not by both.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from celers_worker.cli.choosing import DURATION, INSTANT, QUEUE
+from celers_worker.cli.choosing import INSTANT, QUEUE
 from celers_worker.cli.failure import warn
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import note
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 @click.option("-q", "--queue", type=QUEUE, help="Else its handler's, else default.")
 @click.option("--priority", type=int, metavar="N", help="Higher runs first.")
 @click.option("--max-retries", type=int, metavar="N", help="Runs after the first.")
-@click.option("--delay", type=DURATION, metavar="DURATION", help="Due only then, such as 10m.")
+@click.option("--delay", metavar="DURATION", help="Due only then, such as 10m.")
 @click.option("--at", type=INSTANT, metavar="INSTANT", help="Due then: 2030-01-31T08:00:00Z.")
-@click.option("--timeout", type=DURATION, metavar="DURATION", help="How long a run may take.")
-@click.option("--expires", type=DURATION, metavar="DURATION", help="Not started by then: dropped.")
+@click.option("--timeout", metavar="DURATION", help="How long a run may take.")
+@click.option("--expires", metavar="DURATION", help="Not started by then: dropped.")
 @click.option("--unique-key", metavar="TEXT", help="Add nothing while a live task has this key.")
 @click.option("--fingerprint", metavar="TEXT", help="A label to find and cancel tasks by.")
 @click.pass_obj
@@ -61,8 +61,8 @@ def command(
     from celers_worker.core.options import Options
 
     if options["at"] is not None and options["delay"] is not None:
-        raise click.UsageError("--at and --delay both say when the task is due: choose one.")
-    checked = Options.checked(**options)
+        raise ConfigurationError("--at and --delay both say when the task is due: choose one.")
+    checked = Options(**options)
     config = invocation.config({"worker.app": app})
     given = _object(document, stdin) | _pairs(arguments)
     application = _application(config)
@@ -98,9 +98,9 @@ def _pairs(arguments: Sequence[str]) -> dict[str, Any]:
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"{argument[:80]!r} is no argument: write KEY=VALUE.")
+            raise ConfigurationError(f"{argument[:80]!r} is no argument: write KEY=VALUE.")
         if key in found:
-            raise click.UsageError(f"the argument {key[:80]!r} is given twice.")
+            raise ConfigurationError(f"the argument {key[:80]!r} is given twice.")
         found[key] = _value(text)
     return found
 
@@ -118,7 +118,7 @@ def _object(document: str | None, stdin: bool) -> dict[str, Any]:
     from celers_worker.core.payload import decode
 
     if document is not None and stdin:
-        raise click.UsageError("--json and --stdin both bring the arguments: choose one.")
+        raise ConfigurationError("--json and --stdin both bring the arguments: choose one.")
     if document is None and not stdin:
         return {}
     option = "--stdin" if stdin else "--json"
@@ -126,9 +126,9 @@ def _object(document: str | None, stdin: bool) -> dict[str, Any]:
     try:
         value = decode(content)
     except (PayloadError, UnicodeError) as error:
-        raise click.UsageError(f"{option}: {error}") from None
+        raise ConfigurationError(f"{option}: {error}") from None
     if not isinstance(value, dict):
-        raise click.UsageError(f'{option} takes one JSON object, such as {{"to": "ada"}}.')
+        raise ConfigurationError(f'{option} takes one JSON object, such as {{"to": "ada"}}.')
     return value
 
 

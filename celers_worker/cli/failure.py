@@ -73,7 +73,7 @@ def _explained(error: BaseException) -> tuple[int, list[str]]:
             code = FAILED if isinstance(error, Failed) else WRONG_USAGE
             return code, list(error.problems)
         case SchemaError() | PayloadError() | Refused():
-            return WRONG_USAGE, [str(error)]
+            return WRONG_USAGE, [_reason(error)]
         case _:
             return FAILED, [_reason(error)]
 
@@ -82,6 +82,8 @@ def _reason(error: BaseException) -> str:
     match error:
         case click.ClickException():
             return error.format_message()
+        case Refused(__cause__=Exception()):  # said by the server, not by us
+            return f"{_sentence(error)} Mend database.url, or the rights of its user."
         case Unavailable():
             return f"{_sentence(error)} Is database.url right? See: celers check"
         case OSError(strerror=str()):

@@ -10,6 +10,7 @@ from celers_worker.cli.asking import confirm, yes_option
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import Column, format_option, say, show_document, show_table
 from celers_worker.cli.program import Family
+from celers_worker.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ def command(context: click.Context, as_sql: bool) -> None:
     """Create the tables, or bring them up to date. Safe to run twice, and from two places."""
     if as_sql:
         if context.invoked_subcommand is not None:
-            raise click.UsageError("--sql goes with no command: celers migrate --sql", context)
+            raise ConfigurationError("--sql goes with no command: celers migrate --sql")
         context.invoke(sql)
     elif context.invoked_subcommand is None:
         context.invoke(up)

@@ -24,7 +24,7 @@ from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import count, format_option, note, say, show_document
 from celers_worker.cli.program import Family
 from celers_worker.core.duration import LONGEST
-from celers_worker.core.errors import CelersError, StoreError, TaskNotFound
+from celers_worker.core.errors import CelersError, ConfigurationError, StoreError, TaskNotFound
 from celers_worker.core.task import LIVE, TaskState
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def cancel(
 
         states = [TaskState(state) for state in chosen["states"]] or sorted(LIVE)
         if ended := [state for state in states if state not in LIVE]:
-            raise click.UsageError(f"tasks that are {ended[0]} have ended: nothing to cancel.")
+            raise ConfigurationError(f"tasks that are {ended[0]} have ended: nothing to cancel.")
         wanted = filter_of(chosen, states=states)
         total = store.run(inspect.count_tasks, wanted)
         if dry_run:

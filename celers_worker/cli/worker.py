@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from celers_worker.cli.invocation import Invocation
+from celers_worker.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from celers_worker.worker import Until
@@ -62,7 +63,7 @@ def command(
 ) -> None:
     """Run tasks until SIGTERM or Ctrl-C; a second one gives back what runs without waiting."""
     if drain and once:
-        raise click.UsageError("--drain and --once end a worker at different times: choose one.")
+        raise ConfigurationError("--drain and --once end a worker at different times: choose one.")
     flags: dict[str, object] = {
         "worker.app": app,
         "worker.modules": modules,
@@ -85,6 +86,8 @@ def _run(invocation: Invocation, flags: dict[str, object], until: Until, fail_fa
     from celers_worker.worker import Worker, run_worker
 
     app = load_app(config.worker.app, config.worker.modules)
+    if invocation.database is None:
+        config = app.client.with_own_url(config)
     events = Events()
     configure_logs(config.log.level, config.log.format)
     listen(events, level=config.log.level)

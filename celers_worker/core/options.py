@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
 from celers_worker.core.duration import Duration, parse_duration
 from celers_worker.core.errors import ConfigurationError
@@ -30,44 +31,20 @@ class Options:
     queue: str | None = None
     priority: int | None = None
     max_retries: int | None = None
-    delay: timedelta | None = None
+    delay: Duration | None = None
     at: datetime | None = None
-    timeout: timedelta | None = None
-    expires: timedelta | None = None
+    timeout: Duration | None = None
+    expires: Duration | None = None
     unique_key: str | None = None
     fingerprint: str | None = None
     metadata: Mapping[str, Any] | None = None
 
-    @classmethod
-    def checked(
-        cls,
-        *,
-        queue: str | None = None,
-        priority: int | None = None,
-        max_retries: int | None = None,
-        delay: Duration | None = None,
-        at: datetime | None = None,
-        timeout: Duration | None = None,
-        expires: Duration | None = None,
-        unique_key: str | None = None,
-        fingerprint: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Self:
+    def __post_init__(self) -> None:
         """Check every option. Raises ConfigurationError, or PayloadError for ``metadata``."""
-        if metadata is not None:
-            check_json(dict(metadata), "metadata")
-        return cls(
-            queue=None if queue is None else check_queue_name(queue),
-            priority=check_priority(priority),
-            max_retries=check_max_retries(max_retries),
-            delay=None if delay is None else parse_duration(delay, name="delay"),
-            at=_instant(at),
-            timeout=check_timeout(timeout),
-            expires=None if expires is None else parse_duration(expires, name="expires"),
-            unique_key=_label("unique_key", unique_key),
-            fingerprint=_label("fingerprint", fingerprint),
-            metadata=metadata,
-        )
+        for name, check in _CHECKS.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, check(value))
 
     def over(self, other: Options) -> Options:
         """These options where they say something, else those of *other*."""
@@ -123,9 +100,7 @@ def check_timeout(value: Duration | None) -> timedelta | None:
     return timeout
 
 
-def _instant(at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
+def _instant(at: object) -> datetime:
     if not isinstance(at, datetime):
         raise ConfigurationError(f"at is {at!r}: pass a datetime with a time zone, or use delay.")
     if at.tzinfo is None or at.utcoffset() is None:
@@ -140,9 +115,7 @@ def _instant(at: datetime | None) -> datetime | None:
     return at
 
 
-def _label(name: str, value: object) -> str | None:
-    if value is None:
-        return None
+def _label(name: str, value: object) -> str:
     if not isinstance(value, str) or not value or value != value.strip():
         raise ConfigurationError(
             f"{name} is {value!r}: it must be text, not empty, without blanks at its ends."
@@ -154,3 +127,23 @@ def _label(name: str, value: object) -> str | None:
             f"at most {UNIQUE_KEY_BYTES} can be stored."
         )
     return value
+
+
+def _json_object(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_json(dict(value), "metadata")
+    return value
+
+
+#: How each option is read.
+_CHECKS: Mapping[str, Callable[[Any], object]] = {
+    "queue": check_queue_name,
+    "priority": check_priority,
+    "max_retries": check_max_retries,
+    "delay": partial(parse_duration, name="delay"),
+    "at": _instant,
+    "timeout": check_timeout,
+    "expires": partial(parse_duration, name="expires"),
+    "unique_key": partial(_label, "unique_key"),
+    "fingerprint": partial(_label, "fingerprint"),
+    "metadata": _json_object,
+}

@@ -11,6 +11,7 @@ the next sweep, which runs when a claim comes back short and at least every seco
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,22 +89,23 @@ class Levels:
             found = newest.get((level.queue, level.priority))
             if found is not None:
                 level.mark = max(level.mark, found - SLACK)
-        if len(claimed) < demand.total:
-            drained = self._drained(asked, claimed)
-            self._levels = [level for level in self._levels if id(level) not in drained]
+        drained = self._drained(asked, claimed, demand.total)
+        self._levels = [level for level in self._levels if id(level) not in drained]
 
     def forget(self) -> None:
         """Sweep before the next claim: something may have changed below the marks."""
         self._levels = []
 
     @staticmethod
-    def _drained(asked: Sequence[Level], claimed: Sequence[Task]) -> set[int]:
-        counts: dict[tuple[str, int], int] = {}
-        for task in claimed:
-            key = (task.queue, task.priority)
-            counts[key] = counts.get(key, 0) + 1
+    def _drained(asked: Sequence[Level], claimed: Sequence[Task], total: int) -> set[int]:
+        counts = Counter((task.queue, task.priority) for task in claimed)
+        gave = [counts[level.queue, level.priority] for level in asked]
+        reached = len(asked)
+        if len(claimed) >= total:
+            # The last that gave something filled the claim: it and those behind it may have more.
+            reached = max((index for index, count in enumerate(gave) if count), default=0)
         return {
             id(level)
-            for level in asked
-            if counts.get((level.queue, level.priority), 0) < level.room
+            for level, count in zip(asked[:reached], gave[:reached], strict=True)
+            if count < level.room
         }

@@ -48,7 +48,7 @@ def upgrade(store: DirectStore) -> list[str]:
         before = schema_revision(connection)
         if before is not None and before > HEAD:
             raise newer_schema(before)
-        connection.rollback()
+        _end_reading(connection)
         command.upgrade(_config(connection=connection), "head")
         return [one.id for one in _revisions(HEAD) if before is None or one.id > before]
 
@@ -67,7 +67,7 @@ def downgrade(store: DirectStore, *, force: bool = False) -> str | None:
             raise CelersError(
                 f"{live:,} live tasks would be lost. Let them end, or: celers migrate down --force"
             )
-        connection.rollback()
+        _end_reading(connection)
         command.downgrade(_config(connection=connection), "-1")
         return revision
 
@@ -186,6 +186,12 @@ def _lock(connection: Connection) -> None:
         case _:
             # SQLite's write lock is taken when the transaction begins, and DDL is part of it.
             pass
+
+
+def _end_reading(connection: Connection) -> None:
+    # On SQLite the transaction is the lock, so there the migrations run inside it.
+    if connection.dialect.name != "sqlite":
+        connection.rollback()
 
 
 def _unlock(connection: Connection) -> None:

@@ -122,6 +122,8 @@ async def test_a_bad_option_is_refused_with_a_reason_and_nothing_is_written(
     assert "\n" not in str(refused.value), "one line"
     with pytest.raises(CelersError):
         send.with_(**options).enqueue_sync()
+    with pytest.raises(CelersError):
+        await app.enqueue("send", options=Options(**options))
 
 
 @pytest.mark.usefixtures("nothing_written")
@@ -138,7 +140,7 @@ async def test_a_bad_argument_is_refused_with_its_place_and_nothing_is_written(
             enqueue(value)
         assert words in str(refused.value)
         assert len(str(refused.value)) < 500
-    with pytest.raises(ValueError, match=r"args\.value"):
+    with pytest.raises(ValueError, match="args"):
         await send.enqueue(value)
     with pytest.raises(PayloadError):
         await app.enqueue_many([send.call("good"), send.call(value)])
@@ -153,15 +155,6 @@ async def test_a_bad_name_of_a_task_is_refused_and_nothing_is_written(
 ) -> None:
     with pytest.raises(ConfigurationError, match="cannot name a task"):
         await app.enqueue(name)
-
-
-@pytest.mark.usefixtures("nothing_written")
-@pytest.mark.parametrize(("options", "words"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
-async def test_bad_options_are_refused_by_name_too(
-    app: Celers, options: dict[str, Any], words: str
-) -> None:
-    with pytest.raises((ConfigurationError, PayloadError)):
-        await app.enqueue("send", options=Options(**options))
 
 
 async def test_what_is_just_within_the_limits_is_kept_as_it_is(

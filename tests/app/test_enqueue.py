@@ -134,7 +134,7 @@ async def test_a_name_that_is_registered_here_has_its_arguments_checked(
     @app.task(queue="emails")
     def send(user_id: int) -> None: ...
 
-    with pytest.raises(PayloadError, match=r"send\(user_id: int\).*unexpected"):
+    with pytest.raises(PayloadError, match=r"send\(user_id: 'int'\)"):
         await app.enqueue("send", user=1)
     with pytest.raises(PayloadError, match="missing a required argument: 'user_id'"):
         app.enqueue_sync("send")

@@ -105,7 +105,7 @@ async def test_an_instant_survives_to_the_microsecond_in_any_time_zone(enqueue, 
 
 async def test_an_instant_without_a_time_zone_is_refused(enqueue, direct):
     with pytest.raises(Exception, match="has no time zone"):
-        await enqueue([new_task(at=datetime(2031, 1, 1))])  # noqa: DTZ001 - that is the point
+        await enqueue([new_task(at=datetime(2031, 1, 1))])
     assert live_rows(direct) == []
 
 

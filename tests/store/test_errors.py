@@ -2,8 +2,8 @@
 
 import sqlite3
 
-import asyncpg
 import asyncmy.errors
+import asyncpg
 import psycopg
 import pymysql
 import pytest

@@ -1,4 +1,4 @@
-"""Migrations can be run twice, at once, and again after they were killed; and they make our schema."""
+"""Migrations can be run twice, at once, and after they were killed; they make our schema."""
 
 import re
 import subprocess

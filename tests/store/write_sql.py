@@ -1,4 +1,4 @@
-"""Writes every statement of the hot path as each database gets it: `python -m tests.store.write_sql`.
+"""Writes the statements as each database gets them: `python -m tests.store.write_sql`.
 
 The files are there to be read, and pasted into EXPLAIN. A test compares them with the code, so that
 a reviewer sees in SQL what a change of Python does.
