@@ -31,15 +31,16 @@ from celers_worker.core.events import (
     Events,
     ServiceFailed,
     ServiceRecovered,
+    TasksSettled,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
 )
 from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
-from celers_worker.services.runner import Runner
 from celers_worker.services.service import recovery_pause
 from celers_worker.store import Store, make_store
+from celers_worker.store.levels import Levels
 
 #: ``forever``; ``drain``: until no task is due; ``once``: one claim.
 Until: TypeAlias = Literal["forever", "drain", "once"]
@@ -76,8 +77,7 @@ class Worker:
         # What its handlers enqueue goes to the database that it serves, and is counted.
         app.client.config = config
         app.client.events = self.events
-        self._options = app.client.options
-        self._registry = app.registry.mapped(app.client.configured)
+        self._app = app
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
@@ -97,7 +97,7 @@ class Worker:
 
         Raises Refused or SchemaError if the database will not do until a person has acted.
         """
-        store = make_store(self.config.database.url, self._options)
+        store = make_store(self.config.database.url, self._app.client.options)
         try:
             if not await self._open(store):
                 self.events.emit(WorkerStopping(self._reason, 0))
@@ -159,16 +159,18 @@ class Worker:
         return False
 
     async def _run(self, store: Store) -> Ending:
+        # Now, for handlers may have been declared since the worker was made.
+        registry = self._app.registry.mapped(self._app.client.configured)
         crew = Crew.built(
             Work(
                 config=self.config,
                 events=self.events,
                 store=store,
-                registry=self._registry,
+                registry=registry,
                 counted=self.metrics is not None,
             )
         )
-        crew.poller.on_claim(_ends(self, crew.runner))
+        crew.poller.on_claim(_ends(self, crew, store.levels))
         began = time.monotonic()
         try:
             for service in crew.in_order:
@@ -218,7 +220,7 @@ class Worker:
                 self.config.worker.name,
                 f"{store.server} at {store.name}",
                 list(self.config.worker.queues),
-                len(self._registry),
+                len(self._app.registry),
                 self.config.worker.concurrency,
             )
         )
@@ -238,19 +240,33 @@ class Worker:
             server.close()
 
 
-def _ends(worker: Worker, runner: Runner) -> Callable[[int], None]:
+def _ends(worker: Worker, crew: Crew, levels: Levels) -> Callable[[int], None]:
     """What ends a worker that does not run forever, told after each claim."""
+    looks_again = False
 
-    def claimed(count: int) -> None:
-        match worker._until:
-            case "once":
-                worker.stop("one claim was asked for")
-            case "drain" if not count and not runner.runs:
-                worker.stop("no task is due")
-            case _:
-                pass
+    def drained(count: int) -> None:
+        nonlocal looks_again
+        if count or crew.runner.runs or crew.settler.backlog:
+            looks_again = False
+        elif not looks_again:
+            # That claim may have been sent before the last task ended, and what this one has
+            # enqueued is due: the next claim looks at everything there is.
+            looks_again = True
+            levels.forget()
+            crew.poller.wake()
+        elif levels.exhausted:
+            worker.stop("no task is due")
+        else:
+            crew.poller.wake()
 
-    return claimed
+    match worker._until:
+        case "forever":
+            return lambda count: None
+        case "once":
+            return lambda count: worker.stop("one claim was asked for")
+        case "drain":
+            worker.events.listen(TasksSettled, lambda event: crew.poller.wake())
+            return drained
 
 
 def run_worker(worker: Worker) -> Ending:

@@ -7,6 +7,9 @@ output      tables, JSON, notes
 choosing    options that choose tasks, and their types
 asking      confirmation before what cannot be undone
 batches     long work: progress, Ctrl-C between two commits
+application the application that commands load, and the database it may name
+task_view   a task as a row, a page, a document
+examination what celers check finds
 
 worker migrate enqueue task dlq queue workers check init: a command or a group of commands each.
 """

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Any
-
-from celers_worker.cli.output import plain_options
 
 #: Tasks in one transaction.
 BATCH = 500
@@ -69,7 +68,8 @@ def _bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn,
     )
 
-    options: dict[str, Any] = plain_options()
+    # rich knows NO_COLOR too, but keeps what is bold.
+    options: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -23,8 +23,6 @@ from celers_worker.version import __version__
 
 if TYPE_CHECKING:
     from celers_worker.cli.examination import Examination
-    from celers_worker.config import LoadedConfig
-    from celers_worker.store.direct import DirectStore
 
 _SETTINGS = (Column("SETTING"), Column("VALUE"), Column("FROM"), Column("WHAT", cut=True))
 _HANDLERS = (
@@ -54,12 +52,11 @@ def command(invocation: Invocation, app: str | None, style: str) -> None:
 
     from celers_worker.cli.examination import examine
 
-    with invocation.closed_store(loaded.config) as store:
-        found = examine(loaded.config, store)
-        if style == "json":
-            show_document(_document(loaded, found, store))
-        else:
-            _show(loaded, found, store)
+    found = examine(loaded, invocation.closed_store)
+    if style == "json":
+        show_document(_document(found))
+    else:
+        _show(found)
     for warning in found.warnings:
         warn(warning)
     if found.errors:
@@ -68,17 +65,18 @@ def command(invocation: Invocation, app: str | None, style: str) -> None:
         say("no problems.")
 
 
-def _show(loaded: LoadedConfig, found: Examination, store: DirectStore) -> None:
-    _head("configuration", count(len(loaded.sources), "setting"))
+def _show(found: Examination) -> None:
+    _head("configuration", count(len(found.loaded.sources), "setting"))
     show_table(
-        _SETTINGS, [(row.key, row.value, row.source, row.description) for row in loaded.rows()]
+        _SETTINGS,
+        [(row.key, row.value, row.source, row.description) for row in found.loaded.rows()],
     )
     click.echo()
     _head("application", count(len(found.handlers), "handler"))
     if found.handlers:
         show_table(_HANDLERS, _handler_rows(found))
     click.echo()
-    _head("database", _database(found, store))
+    _head("database", _database(found))
     click.echo()
 
 
@@ -86,13 +84,12 @@ def _head(title: str, text: str) -> None:
     click.echo(f"{click.style(title, bold=True)}  {printable(text)}")
 
 
-def _database(found: Examination, store: DirectStore) -> str:
+def _database(found: Examination) -> str:
     if found.server is None:
-        is_missing = not found.errors and not found.unhandled
-        later = " is made when it is first used" if is_missing else " cannot be used"
-        return f"{store.name}{later}"
+        later = " cannot be used" if found.errors else " is made when it is first used"
+        return f"{found.database}{later}"
     tables = "no tables yet" if found.revision is None else f"tables at revision {found.revision}"
-    return f"{found.server} at {store.name}, {tables}"
+    return f"{found.server} at {found.database}, {tables}"
 
 
 def _handler_rows(found: Examination) -> list[tuple[str, ...]]:
@@ -111,12 +108,13 @@ def _handler_rows(found: Examination) -> list[tuple[str, ...]]:
     ]
 
 
-def _document(loaded: LoadedConfig, found: Examination, store: DirectStore) -> dict[str, Any]:
+def _document(found: Examination) -> dict[str, Any]:
     return {
         "ok": not found.errors,
         "version": __version__,
         "settings": [
-            {"key": row.key, "value": row.value, "source": row.source} for row in loaded.rows()
+            {"key": row.key, "value": row.value, "source": row.source}
+            for row in found.loaded.rows()
         ],
         "handlers": [
             {
@@ -132,7 +130,7 @@ def _document(loaded: LoadedConfig, found: Examination, store: DirectStore) -> d
             for handler in found.handlers
         ],
         "database": {
-            "url": store.name,
+            "url": found.database,
             "server": None if found.server is None else str(found.server),
             "revision": found.revision,
         },

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from celers_worker.app import Celers
-    from celers_worker.config import Config
+    from celers_worker.config import LoadedConfig
     from celers_worker.core.options import Options
     from celers_worker.core.task import NewTask
     from celers_worker.store.direct import DirectStore
@@ -63,11 +63,11 @@ def command(
     if options["at"] is not None and options["delay"] is not None:
         raise ConfigurationError("--at and --delay both say when the task is due: choose one.")
     checked = Options(**options)
-    config = invocation.config({"worker.app": app})
+    loaded = invocation.load_config({"worker.app": app})
     given = _object(document, stdin) | _pairs(arguments)
-    application = _application(config)
+    application, loaded = _application(loaded)
     task = _task(check_task_name(name), given, checked, application, force)
-    with invocation.store(config) as store:
+    with invocation.store(loaded.config) as store:
         if application is None:
             _warn_unless_handled(store, name)
         [added] = store.enqueue([task])
@@ -132,22 +132,20 @@ def _object(document: str | None, stdin: bool) -> dict[str, Any]:
     return value
 
 
-def _application(config: Config) -> Celers | None:
+def _application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
     """The application that is named, or that of tasks.py here, or none: a producer needs none."""
-    named = bool(config.worker.app or config.worker.modules)
+    named = bool(loaded.config.worker.app or loaded.config.worker.modules)
     if not named and not (Path("tasks.py").exists() or Path("tasks", "__init__.py").exists()):
-        return None
-    from celers_worker.app.discovery import load_app
+        return None, loaded
+    from celers_worker.cli.application import load_application
 
     try:
-        app = load_app(config.worker.app, config.worker.modules)
+        return load_application(loaded)
     except ConfigurationError as error:
         if named:
             raise
         warn(f"{error} The task is not checked.")  # somebody else's tasks.py, perhaps
-        return None
-    app.client.config = config
-    return app
+        return None, loaded
 
 
 def _warn_unless_handled(store: DirectStore, name: str) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-from celers_worker.app.discovery import DEFAULT_MODULE, load_app
-from celers_worker.config import Config, parse_queue
+from celers_worker.app.discovery import DEFAULT_MODULE
+from celers_worker.cli.application import load_application
+from celers_worker.config import Config, LoadedConfig, parse_queue, redact_url
 from celers_worker.core.errors import CelersError, ConfigurationError
 from celers_worker.core.handler import Handler
 from celers_worker.core.names import nearest
-from celers_worker.store import inspect
+from celers_worker.store import DirectStore, inspect
 from celers_worker.store.schema import HEAD
 from celers_worker.store.server import (
     Server,
@@ -22,17 +24,17 @@ from celers_worker.store.server import (
     server_of,
 )
 
-if TYPE_CHECKING:
-    from celers_worker.store.direct import DirectStore
-
 #: The first SQLite without the WAL-reset bug, https://sqlite.org/wal.html
 _SOUND_SQLITE = (3, 51, 3)
+
+OpenStore: TypeAlias = Callable[[Config], AbstractContextManager[DirectStore]]
 
 
 @dataclass(slots=True)
 class Examination:
     """What was found; ``errors`` and ``warnings`` hold a sentence each."""
 
+    loaded: LoadedConfig
     handlers: Sequence[Handler] = ()
     server: Server | None = None
     revision: str | None = None
@@ -40,39 +42,53 @@ class Examination:
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def config(self) -> Config:
+        """The configuration that applies."""
+        return self.loaded.config
 
-def examine(config: Config, store: DirectStore) -> Examination:
+    @property
+    def database(self) -> str:
+        """The database, without its password."""
+        return redact_url(self.config.database.url)
+
+
+def examine(loaded: LoadedConfig, open_store: OpenStore) -> Examination:
     """Look at everything there is, changing nothing."""
-    found = Examination()
-    _examine_application(found, config)
+    found = Examination(loaded)
+    _examine_application(found)
     if found.handlers:
-        _examine_queues(found, config)
-    _examine_database(found, store)
+        _examine_queues(found)
+    try:
+        with open_store(found.config) as store:
+            _examine_database(found, store)
+    except CelersError as error:
+        found.errors.append(f"database: {error}")
     return found
 
 
-def _examine_application(found: Examination, config: Config) -> None:
-    target, modules = config.worker.app, config.worker.modules
+def _examine_application(found: Examination) -> None:
+    target, modules = found.config.worker.app, found.config.worker.modules
     try:
-        app = load_app(target, modules)
+        app, found.loaded = load_application(found.loaded)
     except ConfigurationError as error:
         is_named = bool(target or modules) or Path(f"{DEFAULT_MODULE}.py").exists()
         problems = [f"application: {problem}" for problem in error.problems]
         (found.errors if is_named else found.warnings).extend(problems)
         return
-    app.client.config = config
     found.handlers = sorted(app.registry.mapped(app.client.configured), key=lambda one: one.name)
     if not found.handlers:
         found.warnings.append("application: it has no handler, so a worker would run nothing.")
     names = [handler.name for handler in found.handlers]
     found.warnings += [
         f"[handlers.{name}] of the configuration is for no handler.{nearest(name, names)}"
-        for name in config.handlers
+        for name in found.config.handlers
         if name not in names
     ]
 
 
-def _examine_queues(found: Examination, config: Config) -> None:
+def _examine_queues(found: Examination) -> None:
+    config = found.config
     declared = {handler.queue for handler in found.handlers}
     served = [parse_queue(text)[0] for text in config.worker.queues]
     for handler in found.handlers:
@@ -93,26 +109,23 @@ def _examine_database(found: Examination, store: DirectStore) -> None:
     embedded = store.url.get_backend_name() == "sqlite"
     if embedded and store.url.database and not Path(store.url.database).exists():
         return  # it is made with the first task; to look would make it now
-    try:
-        found.server = store.run(lambda transaction: server_of(transaction.connection))
-        check_server(found.server)
-        found.revision = store.run(lambda transaction: schema_revision(transaction.connection))
-        if embedded and (found.revision or "") < HEAD:
-            return  # it is brought up to date when it is opened
-        store.run(lambda transaction: check_schema(transaction.connection))
-        names = [handler.name for handler in found.handlers]
-        found.unhandled = store.run(inspect.unhandled_names, names)
-    except CelersError as error:
-        found.errors.append(f"database: {error}")
-        return
+    found.server = store.run(lambda transaction: server_of(transaction.connection))
+    check_server(found.server)
     if embedded and found.server.version < _SOUND_SQLITE:
         found.warnings.append(
             f"database: {found.server} has a rare fault that can damage a file which several "
             "processes write; 3.51.3 does not. See https://sqlite.org/wal.html"
         )
-    if found.handlers:
-        found.warnings += [
-            f"{number:,} waiting {'task has' if number == 1 else 'tasks have'} the name {name!r}, "
-            f"which no handler has.{nearest(name, names)}"
-            for name, number in found.unhandled.items()
-        ]
+    found.revision = store.run(lambda transaction: schema_revision(transaction.connection))
+    if embedded and (found.revision or "") < HEAD:
+        return  # it is brought up to date when it is opened
+    store.run(lambda transaction: check_schema(transaction.connection))
+    if not found.handlers:
+        return
+    names = [handler.name for handler in found.handlers]
+    found.unhandled = store.run(inspect.unhandled_names, names)
+    found.warnings += [
+        f"{number:,} waiting {'task has' if number == 1 else 'tasks have'} the name {name!r}, "
+        f"which no handler has.{nearest(name, names)}"
+        for name, number in found.unhandled.items()
+    ]

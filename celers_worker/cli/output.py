@@ -6,12 +6,12 @@ escape in an error message must not reach the terminal.
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -19,8 +19,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: What is left for a column that may be cut, on the narrowest of terminals.
 _NARROWEST = 12
-#: Wider than every line: nothing is cut when no terminal is there.
-_UNLIMITED = 100_000
+_GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +44,39 @@ def format_option(function: Function) -> Function:
 
 
 def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Print *rows* under the titles of *columns*; plain unless stdout is a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print *rows* under the titles of *columns*; only a terminal's width cuts anything off."""
+    from rich.cells import cell_len  # which knows that some letters take two cells
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        justify: Literal["left", "right"] = "right" if column.right else "left"
-        table.add_column(column.title, justify=justify, no_wrap=not column.cut)
-    for row in rows:
-        table.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in row))
-    console = Console(highlight=False, no_color=False, **plain_options())
-    is_wide = not console.is_terminal
-    console.width = _UNLIMITED if is_wide else max(console.width, _least_width(columns, rows))
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip(), color=console.is_terminal)
+    lines = [[column.title for column in columns]]
+    lines += [[printable(text) for text in row] for row in rows]
+    widths = [max(map(cell_len, texts)) for texts in zip(*lines, strict=True)]
+    if sys.stdout is not None and sys.stdout.isatty():
+        widths = _fitted(columns, widths, shutil.get_terminal_size().columns)
+    for number, texts in enumerate(lines):
+        cells = map(_cell, texts, widths, [column.right for column in columns])
+        line = _GAP.join(cells).rstrip()
+        click.echo(click.style(line, bold=True) if number == 0 else line)
 
 
-def plain_options() -> dict[str, Any]:
-    """Options of rich's console that leave out every escape if the person wants no colour."""
-    return {"color_system": None} if os.environ.get("NO_COLOR") else {}
-
-
-def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
-    """The width below which a column would be cut that must not be, such as an id."""
-    from rich.cells import cell_len
-
-    total = 0
+def _fitted(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """Narrow the columns that may be cut until the table fits, or they can be no narrower."""
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - room
+    fitted = list(widths)
     for index, column in enumerate(columns):
-        cells = [column.title, *(printable(row[index]) for row in rows)]
-        widest = max(cell_len(cell) for cell in cells)
-        total += (min(widest, _NARROWEST) if column.cut else widest) + 2
-    return total
+        if column.cut and excess > 0:
+            narrower = max(min(fitted[index], _NARROWEST), fitted[index] - excess)
+            excess -= fitted[index] - narrower
+            fitted[index] = narrower
+    return fitted
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    free = width - cell_len(text)
+    if free < 0:
+        return f"{set_cell_size(text, width - 1)}…"
+    return f"{' ' * free}{text}" if right else f"{text}{' ' * free}"
 
 
 def show_document(value: object) -> None:
@@ -134,7 +131,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 def on_terminal() -> bool:
     """Whether a person sits there, who can be asked."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _escaped(char: str) -> str:
@@ -143,12 +140,15 @@ def _escaped(char: str) -> str:
 
 def _ascii_controls(text: str) -> str:
     """Escape what JSON lets pass and a terminal does not, as JSON escapes it."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else _json_escaped(char) for char in text
+    return "\n".join(
+        line if line.isprintable() else "".join(map(_json_escaped, line))
+        for line in text.split("\n")
     )
 
 
 def _json_escaped(char: str) -> str:
+    if char.isprintable():
+        return char
     code = ord(char)
     if code < 0x10000:
         return f"\\u{code:04x}"

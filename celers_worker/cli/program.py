@@ -84,6 +84,7 @@ class _Program(Family):
         if COMPLETION in os.environ:
             super().main(args, NAME, COMPLETION, **extra)
         arguments = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in arguments  # the parser takes the list apart
         _fill_gaps()
         _write_everything()
         code = 0
@@ -97,7 +98,7 @@ class _Program(Family):
         except BrokenPipeError:
             _drop_output()  # `celers task list | head` has what it wanted
         except BaseException as error:
-            code = failure.report(error, debug="--debug" in arguments)
+            code = failure.report(error, debug=debug)
         sys.exit(code)
 
 

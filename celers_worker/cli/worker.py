@@ -78,16 +78,15 @@ def command(
 
 
 def _run(invocation: Invocation, flags: dict[str, object], until: Until, fail_fast: bool) -> None:
-    config = invocation.config(flags)
+    loaded = invocation.load_config(flags)
 
-    from celers_worker.app.discovery import load_app
+    from celers_worker.cli.application import load_application
     from celers_worker.core.events import Events
     from celers_worker.observe.logs import configure_logs, listen
     from celers_worker.worker import Worker, run_worker
 
-    app = load_app(config.worker.app, config.worker.modules)
-    if invocation.database is None:
-        config = app.client.with_own_url(config)
+    app, loaded = load_application(loaded)
+    config = loaded.config
     events = Events()
     configure_logs(config.log.level, config.log.format)
     listen(events, level=config.log.level)

@@ -81,16 +81,7 @@ class Handler:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
-        named: dict[str, Any] = {}
-        for key, value in bound.arguments.items():
-            match self.signature.parameters[key].kind:
-                case inspect.Parameter.VAR_KEYWORD:
-                    named |= value
-                case inspect.Parameter.VAR_POSITIONAL:
-                    raise PayloadError(f"{self.name}: arguments travel by name, so *{key} cannot.")
-                case _:
-                    named[key] = value
-        return named
+        return self._by_name(bound)
 
     def call_arguments(
         self, args: list[Any], kwargs: dict[str, Any], context: Context
@@ -102,7 +93,24 @@ class Handler:
             raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
         if self.context_parameter is None:
             return bound.args, bound.kwargs
-        return bound.args, bound.kwargs | {self.context_parameter: context}
+        given = {self.context_parameter: context}
+        kinds = [self.signature.parameters[key].kind for key in bound.arguments]
+        if inspect.Parameter.VAR_POSITIONAL in kinds:
+            return bound.args, bound.kwargs | given
+        # By name, for the context may stand in front of the others.
+        return (), self._by_name(bound) | given
+
+    def _by_name(self, bound: inspect.BoundArguments) -> dict[str, Any]:
+        named: dict[str, Any] = {}
+        for key, value in bound.arguments.items():
+            match self.signature.parameters[key].kind:
+                case inspect.Parameter.VAR_KEYWORD:
+                    named |= value
+                case inspect.Parameter.VAR_POSITIONAL:
+                    raise PayloadError(f"{self.name}: arguments travel by name, so *{key} cannot.")
+                case _:
+                    named[key] = value
+        return named
 
 
 def split_context(function: Callable[..., Any]) -> tuple[inspect.Signature, str | None]:

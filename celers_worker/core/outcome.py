@@ -172,7 +172,13 @@ def _message_of(error: BaseException) -> str:
 
 def _storable(text: str, limit: int) -> str:
     """Cut the middle of *text*, and escape what no database holds: NUL and lone surrogates."""
-    if len(text) > limit:
-        half = limit // 2 - 10
-        text = f"{text[:half]}\n… cut …\n{text[-half:]}"
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    # Escaped it is longer, so it is cut again.
+    escaped = _cut(text, limit).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    return _cut(escaped, limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = limit // 2 - 10
+    return f"{text[:half]}\n… cut …\n{text[-half:]}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -23,8 +24,23 @@ _OUTCOMES = {
 _SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 _WAITS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600)
 _LATENCIES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.5, 1, 5)
-#: Names of tasks come from rows, which anybody may write; what is over goes to one series.
+#: Names of tasks and queues come from rows, which anybody may write; what is over goes to one
+#: series.
 _NAMES = 200
+
+
+class _Names:
+    """The first names that come, and one name for all further ones."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def label(self, name: str) -> str:
+        if name not in self._known:
+            if len(self._known) >= _NAMES:
+                return "(other)"
+            self._known.add(name)
+        return name
 
 
 class Metrics:
@@ -33,7 +49,7 @@ class Metrics:
     def __init__(self, events: Events) -> None:
         # Of its own: an application that embeds a worker has its own metrics.
         self.registry = registry = CollectorRegistry()
-        self._names: set[str] = set()
+        self._names, self._queues = _Names(), _Names()
         self._by_queue, self._by_type = (
             {
                 outcome: Counter(
@@ -115,10 +131,11 @@ class Metrics:
             self._empty.inc()
         for task in event.tasks:
             waited = (task.started_at - task.scheduled_at).total_seconds()
-            self._waits.labels(task.queue).observe(max(waited, 0.0))
+            self._waits.labels(self._queues.label(task.queue)).observe(max(waited, 0.0))
 
     def _ended(self, event: fact.TaskEnded) -> None:
-        self._runs.labels(event.settlement.task.queue).observe(event.seconds)
+        queue = self._queues.label(event.settlement.task.queue)
+        self._runs.labels(queue).observe(event.seconds)
 
     def _settled(self, event: fact.TasksSettled) -> None:
         self._settles.observe(event.seconds)
@@ -134,22 +151,29 @@ class Metrics:
         self._poisoned.inc(len(event.buried))
 
     def _counted(self, event: fact.QueuesCounted) -> None:
-        for gauge, values in (
-            (self._pending, event.pending),
-            (self._processing, event.processing),
-            (self._oldest, event.oldest_pending),
-        ):
-            _replace(gauge, values)
+        self._replace(self._pending, event.pending, sum)
+        self._replace(self._processing, event.processing, sum)
+        self._replace(self._oldest, event.oldest_pending, max)
         self._dead.set(event.dead)
         self._workers.set(event.workers)
 
     def _count(self, outcome: str, queue: str, name: str, count: int) -> None:
-        if name not in self._names:
-            if len(self._names) >= _NAMES:
-                name = "(other)"
-            self._names.add(name)
-        self._by_queue[outcome].labels(queue).inc(count)
-        self._by_type[outcome].labels(name).inc(count)
+        self._by_queue[outcome].labels(self._queues.label(queue)).inc(count)
+        self._by_type[outcome].labels(self._names.label(name)).inc(count)
+
+    def _replace(
+        self,
+        gauge: Gauge,
+        values: Mapping[str, float],
+        together: Callable[[Iterable[float]], float],
+    ) -> None:
+        """Set the gauge for each queue, and forget the queues that are gone."""
+        found: defaultdict[str, list[float]] = defaultdict(list)
+        for queue, value in values.items():
+            found[self._queues.label(queue)].append(value)
+        gauge.clear()
+        for label, several in found.items():
+            gauge.labels(label).set(together(several))
 
     def _counter(self, name: str, words: str) -> Counter:
         return Counter(name, words, registry=self.registry)
@@ -159,13 +183,6 @@ class Metrics:
 
     def _latency(self, name: str, words: str) -> Histogram:
         return Histogram(name, words, buckets=_LATENCIES, registry=self.registry)
-
-
-def _replace(gauge: Gauge, values: Mapping[str, float]) -> None:
-    """Set the gauge for each queue, and forget the queues that are gone."""
-    gauge.clear()
-    for queue, value in values.items():
-        gauge.labels(queue).set(value)
 
 
 class MetricsServer:

@@ -81,6 +81,7 @@ class Crew:
             threads=settings.threads,
             cancel_grace=settings.cancel_grace.total_seconds(),
             timeout=settings.timeout,
+            max_crashes=settings.max_crashes,
         )
         heartbeat = Heartbeat(
             events,

@@ -18,6 +18,8 @@ from celers_worker.store import Store, maintenance
 
 #: Outcomes that may wait for a slow database before the worker claims no more.
 BACKLOG = 5_000
+#: While a suspect waits to run alone, this often is looked whether it may, in seconds.
+_ISOLATED = 0.05
 #: A claim that was not answered in time may still be made, when the server gets to it. For so many
 #: seconds the poller looks for tasks of its own that nobody runs, and so often.
 DOUBT, LOOK = 60.0, 5.0
@@ -57,6 +59,10 @@ class Poller(Service):
 
     async def tick(self) -> bool:
         """Claim for what there is room; True when something was found."""
+        if self._runner.isolating:
+            if not self._settler.backlog:
+                self._runner.admit_suspect()
+            return False
         demand = self._permits.demand(at_most=BACKLOG - self._settler.backlog)
         if demand.total == 0 or not self._heartbeat.holds_lease:
             return False
@@ -73,12 +79,14 @@ class Poller(Service):
         self.events.emit(TasksClaimed(tasks, time.perf_counter() - began))
         for task in tasks:
             self._permits.take(task)
-            self._runner.start(task)
+        self._runner.start_all(tasks)
         self._on_claim(len(tasks))
         return bool(tasks)
 
     def pause(self) -> float:
         """Until the next task is due, at most the interval."""
+        if self._runner.isolating:
+            return _ISOLATED
         next_due = self._store.levels.next_due
         return self.interval if next_due is None else min(self.interval, next_due)
 

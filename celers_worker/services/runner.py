@@ -38,6 +38,7 @@ from celers_worker.core.outcome import (
 )
 from celers_worker.core.payload import decode_arguments
 from celers_worker.core.task import Task
+from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.permits import Permits
 
 
@@ -91,6 +92,7 @@ class Runner:
         threads: int,
         cancel_grace: float,
         timeout: timedelta | None = None,
+        max_crashes: int = 3,
     ) -> None:
         self.runs: dict[UUID, Run] = {}
         self.released = 0
@@ -102,8 +104,14 @@ class Runner:
         self._cancel_grace = cancel_grace
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="celers-handler")
+        self._isolation = Isolation(max_crashes)
         self._quiet = False
         self._ended = asyncio.Event()
+
+    def start_all(self, tasks: Iterable[Task]) -> None:
+        """Run tasks in their order; a suspect comes last, for it waits until the others ended."""
+        for task in sorted(tasks, key=self._isolation.suspects):
+            self.start(task)
 
     def start(self, task: Task) -> None:
         """Run *task*, whose permits are taken, or settle it at once if it cannot be run."""
@@ -114,8 +122,27 @@ class Runner:
             self._park(task)
         elif task.expired:
             self._settle_unrun(task, Expired())
+        elif not self._isolation.suspects(task):
+            run = self.runs[task.id] = Run(task, handler, Context(task))
+            self._start(run)
+        elif self.isolating:
+            self._settle_unrun(task, Release(LATER, "waits to run alone, after crashes"))
         else:
-            self._start(task, handler)
+            run = self.runs[task.id] = Run(task, handler, Context(task))
+            self._isolation.hold(run)
+
+    @property
+    def isolating(self) -> bool:
+        """Whether a suspect runs, or waits to run, alone: then nothing else should be claimed."""
+        return self._isolation.closed
+
+    def admit_suspect(self) -> None:
+        """Start the suspect that waits if nothing else runs, or it has waited long enough.
+
+        To be called when every outcome is written: whatever is not would die with it.
+        """
+        if (run := self._isolation.admit(len(self.runs) - 1)) is not None:
+            self._start(run)
 
     def cancel(self, task_id: UUID, reason: str) -> None:
         """Tell a run to stop because a person cancelled its task."""
@@ -164,17 +191,15 @@ class Runner:
 
     # --- a run ---
 
-    def _start(self, task: Task, handler: Handler) -> None:
-        run = Run(task, handler, Context(task))
-        self.runs[task.id] = run
+    def _start(self, run: Run) -> None:
         if self._events.wants(TaskStarted):
-            self._events.emit(TaskStarted(task))
+            self._events.emit(TaskStarted(run.task))
         loop = asyncio.get_running_loop()
         seconds = self._timeout_of(run)
         if seconds is not None:
             words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
             run.timer = loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
-        run.execution = loop.create_task(self._execute(run), name=f"celers-task-{task.id}")
+        run.execution = loop.create_task(self._execute(run), name=f"celers-task-{run.task.id}")
 
     def _timeout_of(self, run: Run) -> float | None:
         """The task's own timeout, else the handler's, else the worker's."""
@@ -251,6 +276,7 @@ class Runner:
     def _remove(self, run: Run) -> None:
         if self.runs.get(run.task.id) is run:
             del self.runs[run.task.id]
+        self._isolation.left(run)
         self._permits.give_back(run.task)
         self._ended.set()
 
@@ -262,9 +288,12 @@ class Runner:
             run.context.stop()
             if run.timer is not None:
                 run.timer.cancel()
+            if run.execution is None:  # a suspect that waits for its turn
+                self._end(run, self._outcome_of_error(run, asyncio.CancelledError()))
+                return
             # A task cancelled before its first step never enters its coroutine: nobody would
             # settle it. It sees by itself that it was stopped.
-            if run.execution is not None and run.began:
+            if run.began:
                 run.execution.cancel()
             loop = asyncio.get_running_loop()
             run.timer = loop.call_later(self._cancel_grace, self._abandon, run)

@@ -92,6 +92,11 @@ class Levels:
         drained = self._drained(asked, claimed, demand.total)
         self._levels = [level for level in self._levels if id(level) not in drained]
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether every level that the last sweep found has given all it had."""
+        return not self._levels
+
     def forget(self) -> None:
         """Sweep before the next claim: something may have changed below the marks."""
         self._levels = []

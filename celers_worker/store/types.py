@@ -20,7 +20,7 @@ def in_utc(instant: datetime) -> datetime:
 
 
 class Id(TypeDecorator[UUID]):
-    """A UUID: native on PostgreSQL, elsewhere CeleRS's hyphenated text, in small or capital letters."""
+    """A UUID: native on PostgreSQL, elsewhere CeleRS's hyphenated text, in any case."""
 
     impl = CHAR(36)
     cache_ok = True

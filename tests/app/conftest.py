@@ -31,7 +31,11 @@ __all__ = [
 async def app(migrated_url: str) -> AsyncIterator[Celers]:
     """Its worker, where a test runs one, does not wait for anything."""
     app = Celers()
-    flags = {"database.url": migrated_url, "worker.settle_interval": 0, "worker.grace": "5s"}
+    flags = {
+        "database.url": migrated_url,
+        "worker.settle_interval": 0,
+        "worker.heartbeat_interval": "200ms",  # so often it asks which tasks are cancelled
+    }
     app.client.config = load_config(environment={}, flags=flags).config
     yield app
     await app.close()

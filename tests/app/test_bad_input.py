@@ -42,9 +42,14 @@ def nested(depth: int) -> Any:
     return value
 
 
+HOSTILE: list[Any] = [
+    *("", " ", "x" * 129, "two words", "*", "';DROP TABLE celers_tasks", "é", "🎉"),
+    *("..", ".hidden", "trailing ", "a:4", "a\n", "\0", "\ud800", 7),
+]
+
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     # rows 13, 17, 18 and 19
-    "naive datetime": ({"at": datetime.datetime(2040, 1, 1)}, "no time zone"),  # noqa: DTZ001
+    "naive datetime": ({"at": datetime.datetime(2040, 1, 1)}, "no time zone"),
     "year 10000": ({"at": datetime.datetime.max.replace(tzinfo=UTC)}, "the year must lie"),
     "year 1": ({"at": datetime.datetime.min.replace(tzinfo=UTC)}, "the year must lie"),
     "date": ({"at": datetime.date(2040, 1, 1)}, "pass a datetime"),
@@ -77,11 +82,7 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "fingerprint of 300 bytes": ({"fingerprint": "x" * 300}, "300 bytes"),
     "metadata that is no JSON": ({"metadata": {"when": Opaque()}}, r"metadata\.when is a Opaque"),
     "metadata with NUL": ({"metadata": {"a": "\0"}}, r"metadata\.a contains NUL"),
-} | {
-    f"queue {name!r:.24}": ({"queue": name}, "cannot name a queue")
-    for name in ["", " ", "x" * 129, "two words", "*", "';DROP TABLE celers_tasks", "é", "🎉"]
-    + ["..", ".hidden", "trailing ", "a:4", "a\n", "\0", "\ud800", 7]
-}
+} | {f"queue {name!r:.24}": ({"queue": name}, "cannot name a queue") for name in HOSTILE}
 
 BAD_ARGUMENTS: dict[str, tuple[Any, str]] = {
     # rows 14, 15 and 16

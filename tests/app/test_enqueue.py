@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -59,9 +60,7 @@ async def test_arguments_travel_by_name_however_they_were_passed(
     assert arguments(direct, second.id) == {"user_id": 1, "extra": [1, None, {"a": True}]}
 
 
-async def test_the_context_is_no_argument_of_the_producer(
-    app: Celers, direct: DirectStore
-) -> None:
+async def test_the_context_is_no_argument_of_the_producer(app: Celers, direct: DirectStore) -> None:
     @app.task()
     async def send(context: Context, user_id: int) -> None: ...
 
@@ -193,9 +192,7 @@ async def test_a_delay_counts_from_the_databases_now(
     assert row.scheduled_at - row.created_at == timedelta(minutes=10)
 
 
-async def test_an_instant_is_kept_whatever_its_time_zone(
-    app: Celers, direct: DirectStore
-) -> None:
+async def test_an_instant_is_kept_whatever_its_time_zone(app: Celers, direct: DirectStore) -> None:
     @app.task()
     def send() -> None: ...
 
@@ -220,9 +217,7 @@ async def test_the_configuration_of_a_handler_goes_before_its_declaration(
     assert live_row(direct, (await send.with_(max_retries=2).enqueue()).id).max_retries == 2
 
 
-async def test_a_key_that_a_live_task_has_names_that_task(
-    app: Celers, direct: DirectStore
-) -> None:
+async def test_a_key_that_a_live_task_has_names_that_task(app: Celers, direct: DirectStore) -> None:
     @app.task()
     def send(user_id: int) -> None: ...
 
@@ -300,11 +295,9 @@ async def test_a_bad_task_among_many_keeps_its_thousand_from_being_written(
         for number in range(2_500):
             yield producer.count.call(float("nan") if number == 1_700 else number)
 
+    enqueue = partial(asyncio.to_thread, app.enqueue_many_sync) if sync else app.enqueue_many
     with pytest.raises(PayloadError, match=r"args\.number is nan"):
-        if sync:
-            app.enqueue_many_sync(calls())
-        else:
-            await app.enqueue_many(calls())
+        await enqueue(calls())
     rows = live_rows(direct)
     assert len(rows) == CHUNK
     assert [decode(row.payload)["number"] for row in rows] == list(range(CHUNK))

@@ -100,9 +100,7 @@ async def test_the_result_of_a_task_that_expired_is_an_error(app: Celers) -> Non
 
 
 @pytest.mark.parametrize("signal", [Cancel("not needed"), Dead("hopeless")], ids=repr)
-async def test_a_signal_of_the_handler_reaches_who_waits(
-    app: Celers, signal: Exception
-) -> None:
+async def test_a_signal_of_the_handler_reaches_who_waits(app: Celers, signal: Exception) -> None:
     @app.task()
     def work() -> None:
         raise signal

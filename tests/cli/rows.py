@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from celers_worker.core.outcome import Failure
 from celers_worker.core.task import NewTask
 from celers_worker.store import maintenance, sql
 from celers_worker.store.direct import DirectStore
-from celers_worker.store.schema import archive, dead_letters, tasks
+from celers_worker.store.schema import VERSION_TABLE, archive, dead_letters, tasks
 from celers_worker.store.transaction import FailedAttempt, Transaction
 
 TRACEBACK = "Traceback (most recent call last):\n  …\nValueError: no such user"
@@ -124,4 +124,13 @@ def live(direct: DirectStore) -> list[Any]:
     """The rows of the live tasks."""
     return direct.run(
         lambda transaction: transaction.connection.execute(select(tasks).order_by(tasks.c.id)).all()
+    )
+
+
+def stamp(direct: DirectStore, revision: str) -> None:
+    """Let the tables be of another version."""
+    direct.run(
+        lambda transaction: transaction.connection.execute(
+            text(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'")
+        )
     )

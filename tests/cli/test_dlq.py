@@ -88,7 +88,8 @@ def test_filters_choose_one_of_two(direct: DirectStore, verb: str, filters: list
     rows.died_long_ago(direct, goes, timedelta(hours=2))
 
     dry = done("dlq", verb, "--dry-run", *filters)
-    assert dry.out.startswith("would ") and "1 dead task" in dry.out
+    assert dry.out.startswith("would ")
+    assert "1 dead task" in dry.out
     assert rows.counts(direct) == {"failed": 2}
     done("dlq", verb, "--yes", *filters)
     assert rows.state(direct, goes) == ("pending" if verb == "requeue" else None)

@@ -7,7 +7,7 @@ import pytest
 from celers_worker.core.payload import decode
 from celers_worker.store.direct import DirectStore
 from tests.cli import rows
-from tests.cli.shell import celers, done, errors
+from tests.cli.shell import celers, done, errors, run
 
 
 def test_a_task_is_added_with_its_arguments_and_its_id_is_printed(direct: DirectStore) -> None:
@@ -167,3 +167,25 @@ def test_without_an_application_the_workers_know_the_names(direct: DirectStore) 
         "celers: warning: no worker has a handler 'send_invoic'. Did you mean 'send_invoice'?\n"
     )
     assert len(rows.live(direct)) == 2
+
+
+def test_the_database_that_the_application_names_goes_before_all_but_the_flag(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERS_DATABASE_URL", "sqlite:///of_the_variable.db")
+    own = f"sqlite:///{tmp_path}/own.db"
+    (workplace / "own.py").write_text(
+        f"from celers_worker import Celers\n\napp = Celers({own!r})\n\n\n"
+        "@app.task()\ndef send(): ...\n"
+    )
+    for command in (["enqueue", "-A", "own", "send"], ["worker", "-A", "own", "--drain"]):
+        assert run(*command).returncode == 0
+    assert done("--database", own, "task", "count", "--state", "completed").out == "1\n"
+    checked = run("check", "-A", "own").stdout.splitlines()
+    [url] = [line for line in checked if line.startswith("database.url")]
+    assert own in url
+    assert "the application" in url
+    assert list(workplace.glob("*.db")) == []
+
+    assert run("--database", "sqlite:///flag.db", "enqueue", "-A", "own", "send").returncode == 0
+    assert done("--database", own, "task", "count").out == "1\n"

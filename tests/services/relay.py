@@ -45,9 +45,7 @@ class Relay:
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
 
-    async def _serve(
-        self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter
-    ) -> None:
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         losing = asyncio.Event()
 

@@ -18,7 +18,6 @@ from tests.services.crews import Staff, ids, locked, new_task
 from tests.store.steps import change_task, execute, live_row, lose_worker
 from tests.waiting import eventually
 
-
 SHORT = {"lease": "600ms", "heartbeat_interval": "100ms", "reap_interval": "100ms"}
 
 
@@ -67,9 +66,7 @@ async def test_a_heartbeat_renews_one_row_for_all_tasks(
     assert not staff.seen.of(LeasesLost)
 
 
-async def test_a_worker_that_stops_leaves_no_row(
-    app: Celers, make_staff: MakeStaff
-) -> None:
+async def test_a_worker_that_stops_leaves_no_row(app: Celers, make_staff: MakeStaff) -> None:
     staff = await make_staff(app)
     await staff.crew.heartbeat.start()
     assert len(await staff.store.run(inspect.list_workers)) == 1

@@ -57,9 +57,7 @@ def test_no_tier_is_ever_exceeded_and_all_permits_come_back(
     running: list[Task] = []
     for _ in range(data.draw(st.integers(1, 8))):
         offered = data.draw(
-            st.lists(
-                st.tuples(st.sampled_from(HANDLERS), st.sampled_from(QUEUES)), max_size=20
-            )
+            st.lists(st.tuples(st.sampled_from(HANDLERS), st.sampled_from(QUEUES)), max_size=20)
         )
         claimed = answer(permits, [a_task(name, queue=queue) for name, queue in offered])
         for task in claimed:

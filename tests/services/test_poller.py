@@ -67,9 +67,7 @@ async def test_no_more_is_claimed_than_there_is_room_for(
     assert len(rows) == 40
 
 
-async def test_a_full_worker_asks_the_database_nothing(
-    app: Celers, make_staff: MakeStaff
-) -> None:
+async def test_a_full_worker_asks_the_database_nothing(app: Celers, make_staff: MakeStaff) -> None:
     staff = await make_staff(app, concurrency=1)
     await staff.enter()
     await staff.store.enqueue([new_task(), new_task()])
@@ -95,9 +93,7 @@ async def test_a_worker_whose_outcomes_pile_up_claims_no_more(
     assert len(await staff.claim()) == 3
 
 
-async def test_a_worker_without_a_lease_claims_nothing(
-    app: Celers, make_staff: MakeStaff
-) -> None:
+async def test_a_worker_without_a_lease_claims_nothing(app: Celers, make_staff: MakeStaff) -> None:
     staff = await make_staff(app)
     await staff.store.enqueue([new_task()])
     assert not await staff.claim()
@@ -105,9 +101,7 @@ async def test_a_worker_without_a_lease_claims_nothing(
     assert len(await staff.claim()) == 1
 
 
-async def test_a_queue_that_is_not_served_is_left_alone(
-    app: Celers, make_staff: MakeStaff
-) -> None:
+async def test_a_queue_that_is_not_served_is_left_alone(app: Celers, make_staff: MakeStaff) -> None:
     # T4
     staff = await make_staff(app, queues=["mail"])
     await staff.enter()
@@ -163,9 +157,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_and_claimed_again(
         relay.lose_the_answer_after(*marks)
         with pytest.raises(Unavailable):
             await staff.crew.poller.tick()
-        await eventually(
-            lambda: {row.state for row in live_rows(direct)} == {TaskState.PROCESSING}
-        )
+        await eventually(lambda: {row.state for row in live_rows(direct)} == {TaskState.PROCESSING})
         assert set(staff.crew.runner.runs) == {kept.id}
         await eventually(staff.crew.poller.tick)
         assert staff.seen.one(TasksRecovered).count == 1
@@ -222,9 +214,7 @@ async def test_a_claim_that_is_made_even_after_the_next_one_is_found_too(
 
 
 def blocked_claims(url: str) -> list[Any]:
-    return databases.execute(
-        url, "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    )
+    return databases.execute(url, "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 
 
 async def test_outcomes_that_wait_to_be_written_are_not_given_back_by_mistake(

@@ -352,9 +352,7 @@ async def test_a_task_without_a_handler_is_given_back_and_its_name_not_claimed_a
     outcome = await desk.run(a_task("send_welcom"))
     assert isinstance(outcome, out.Release)
     assert outcome.delay is None
-    assert outcome.reason == (
-        "no handler is called 'send_welcom'. Did you mean 'send_welcome'?"
-    )
+    assert outcome.reason == ("no handler is called 'send_welcom'. Did you mean 'send_welcome'?")
     assert desk.permits.demand().excluded == {"send_welcom"}
     assert desk.seen.one(TaskParked).suggestion == " Did you mean 'send_welcome'?"
 

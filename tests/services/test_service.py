@@ -50,9 +50,7 @@ Start = Callable[..., Awaitable[Ticker]]
 async def start() -> AsyncIterator[Start]:
     started: list[Ticker] = []
 
-    async def start(
-        work: Tick, kind: type[Ticker] = Ticker, *, interval: float = 60.0
-    ) -> Ticker:
+    async def start(work: Tick, kind: type[Ticker] = Ticker, *, interval: float = 60.0) -> Ticker:
         service = kind(work, interval=interval)
         started.append(service)
         await service.start()

@@ -50,9 +50,7 @@ async def state(staff: Staff, task: Task) -> TaskState:
 
 
 def written(staff: Staff) -> list[list[UUID]]:
-    return [
-        [one.task.id for one in event.settlements] for event in staff.seen.of(TasksSettled)
-    ]
+    return [[one.task.id for one in event.settlements] for event in staff.seen.of(TasksSettled)]
 
 
 def refused(staff: Staff) -> list[UUID]:

@@ -107,9 +107,7 @@ async def test_nothing_to_prune_is_not_worth_a_word(make_staff: MakeStaff) -> No
     assert not staff.seen.of(TasksPruned)
 
 
-async def test_the_queues_are_counted_for_the_gauges(
-    make_staff: MakeStaff, store: Store
-) -> None:
+async def test_the_queues_are_counted_for_the_gauges(make_staff: MakeStaff, store: Store) -> None:
     await start_worker(store)
     await store.enqueue([*steps.new_tasks(2, queue="mail"), steps.new_task(queue="reports")])
     await steps.claim_all(store, demand=steps.any_queue(1))

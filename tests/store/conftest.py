@@ -6,16 +6,19 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
 import pytest
 
-from celers_worker.store import Store, make_direct_store, make_store, migrate
+from celers_worker.store import Store, StoreOptions, make_direct_store, make_store, migrate
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import metadata
 from tests import databases
 from tests.conftest import DATABASES, SERVER_FIXTURES
 from tests.servers import Server
+
+OpenStore: TypeAlias = Callable[..., Awaitable[Store]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -97,12 +100,12 @@ def direct(migrated_url: str) -> Iterator[DirectStore]:
 
 
 @pytest.fixture
-async def open_store(migrated_url: str) -> AsyncIterator[Callable[[], Awaitable[Store]]]:
+async def open_store(migrated_url: str) -> AsyncIterator[OpenStore]:
     """Opens as many stores on one database as a test wants: each is a worker's own."""
     opened: list[Store] = []
 
-    async def open_another() -> Store:
-        store = make_store(migrated_url)
+    async def open_another(options: StoreOptions | None = None) -> Store:
+        store = make_store(migrated_url, options)
         opened.append(store)
         await store.open()
         return store
@@ -113,6 +116,6 @@ async def open_store(migrated_url: str) -> AsyncIterator[Callable[[], Awaitable[
 
 
 @pytest.fixture
-async def store(open_store: Callable[[], Awaitable[Store]]) -> Store:
+async def store(open_store: OpenStore) -> Store:
     """The asynchronous store."""
     return await open_store()

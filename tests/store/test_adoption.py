@@ -8,7 +8,8 @@ import pytest
 
 from celers_worker.core.errors import StoreError
 from celers_worker.core.payload import decode_arguments
-from celers_worker.core.task import Demand
+from celers_worker.core.task import Demand, TaskState
+from celers_worker.store import inspect
 from tests.store.steps import WORKER, any_queue, claim_all, execute, live_row, new_tasks, settle
 
 INSERT = (
@@ -55,6 +56,30 @@ async def test_a_row_of_a_rust_producer_runs(produce, store):
     assert (task.lease, task.priority, task.max_retries, task.timeout) == (1, 0, 3, None)
     assert decode_arguments(task.payload) == ([], {"to": "a@b.c", "n": 1})
     assert await settle(store, task)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"scheduled_for": 1774701296},
+        {"delay_seconds": 60},
+        {"priority": 9, "timeout_secs": 30, "group_id": GROUP},
+        {"chord_id": GROUP},
+        {"retry_policy": {"max_retries": 5, "strategy": {"Fixed": 5}}},
+        {"trace_context": {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "trace_flags": "01"}},
+        {"state": {"Retrying": 2}, "progress": '{"percent": 7}'},
+        {"chain_id": GROUP, "chain_position": 0, "chain_total": 3, "stop_on_failure": True},
+        {"id": GROUP, "priority": 0, "max_retries": 99},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+async def test_every_kind_of_rust_row_runs(produce, store, more):
+    task_id = produce(RUST | more)
+    [task] = await store.claim(WORKER, Demand(10, {"emails": 10}))
+    assert task.id == task_id
+    assert await settle(store, task)
+    view = await store.run(inspect.task, task_id)
+    assert (view.state, view.metadata) == (TaskState.COMPLETED, RUST | more)
 
 
 async def test_the_columns_win_over_the_metadata(produce, store):

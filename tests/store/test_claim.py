@@ -108,6 +108,14 @@ async def test_what_is_not_due_does_not_hide_what_is(store):
     assert ids(await store.claim(WORKER, any_queue(10))) == [due.id]
 
 
+async def test_of_one_queue_and_priority_only_what_is_due_is_handed_out(store):
+    first, _, second, _ = await store.enqueue(
+        [new_task(), new_task(delay=minutes(1)), new_task(), new_task(delay=minutes(60))]
+    )
+    assert ids(await store.claim(WORKER, any_queue(10))) == [first.id, second.id]
+    assert await claim_all(store) == []
+
+
 async def test_a_task_is_found_once_it_has_become_due(store):
     [added] = await store.enqueue([new_task(delay=minutes(1))])
     assert await store.claim(WORKER, any_queue(10)) == []

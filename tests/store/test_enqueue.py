@@ -1,5 +1,6 @@
 """What was enqueued is what a worker is given, whichever way it was enqueued."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -154,6 +155,15 @@ async def test_a_batch_with_an_impossible_task_adds_nothing(enqueue, direct):
     with pytest.raises(StoreError, match="cannot store this"):
         await enqueue([new_task(), twice, twice])
     assert live_rows(direct) == []
+
+
+async def test_an_enqueue_that_fails_does_not_fail_those_beside_it(store, direct):
+    batches = [
+        batch for _ in range(5) for batch in (new_tasks(1), [new_task()] * 2, new_tasks(2))
+    ]
+    answers = await asyncio.gather(*map(store.enqueue, batches), return_exceptions=True)
+    assert [isinstance(answer, StoreError) for answer in answers] == [False, True, False] * 5
+    assert len(live_rows(direct)) == 15
 
 
 async def test_an_enqueue_in_a_transaction_that_is_rolled_back_leaves_nothing(direct):

@@ -2,21 +2,26 @@
 
 import asyncio
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url, select, text
 
 from celers_worker.core.errors import Refused, StoreError, Unavailable
-from celers_worker.store import make_direct_store, make_store
+from celers_worker.core.task import TaskState
+from celers_worker.store import StoreOptions, inspect, make_direct_store, make_store
 from celers_worker.store.levels import Levels
+from celers_worker.store.schema import tasks
 from tests import databases
 from tests.store.steps import (
     WORKER,
     any_queue,
     claim_all,
+    enqueue_and_claim,
     ids,
     new_task,
     new_tasks,
+    settle,
 )
 
 SERVERS = pytest.mark.parametrize("migrated_url", ["postgres", "mysql"], indirect=True)
@@ -31,7 +36,7 @@ def ask(request, store, direct):
 
     async def run(query):
         def read(transaction):
-            return transaction.connection.execute(text(query)).one()
+            return transaction.connection.execute(text(query)).first()
 
         return await store.run(read) if request.param == "async" else direct.run(read)
 
@@ -40,8 +45,10 @@ def ask(request, store, direct):
 
 @MYSQL
 async def test_mysql_sessions_are_read_committed_strict_and_in_utc(ask):
-    isolation, zone, mode = await ask("SELECT @@tx_isolation, @@time_zone, @@sql_mode")
+    names = "('tx_isolation', 'transaction_isolation')"
+    _, isolation = await ask(f"SHOW VARIABLES WHERE variable_name IN {names}")
     assert isolation == "READ-COMMITTED"
+    zone, mode = await ask("SELECT @@time_zone, @@sql_mode")
     assert zone == "+00:00"
     assert "STRICT_ALL_TABLES" in mode
     assert "NO_ENGINE_SUBSTITUTION" in mode
@@ -238,7 +245,22 @@ async def test_a_broken_connection_that_listens_is_unavailable(store, migrated_u
         assert not [wakeup async for wakeup in wakeups]
 
 
-# --- cancellation ---
+# --- deadlines and cancellation ---
+
+
+async def test_a_call_that_gets_no_answer_ends_at_its_deadline(open_store, direct):
+    store = await open_store(StoreOptions(call_timeout=timedelta(seconds=0.2)))
+    task = await enqueue_and_claim(store)
+    with direct.engine.connect() as connection:
+        # Whoever settles waits for this lock: on the row, or on SQLite on the file.
+        connection.execute(select(tasks).where(tasks.c.id == task.id).with_for_update())
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await settle(store, task)
+        connection.rollback()
+    # Whether it was written nobody could say; said again, it is.
+    await settle(store, task)
+    assert (await store.run(inspect.task, task.id)).state is TaskState.COMPLETED
 
 
 async def test_a_cancelled_call_leaves_a_store_that_works(store):

@@ -1,0 +1,69 @@
+"""The application of the end-to-end tests. What runs is written to a file that survives a kill."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from celers_worker import Celers, Context, backoff
+
+app = Celers()
+_SOON = backoff.fixed("50ms")
+
+
+def note(what: str, context: Context) -> None:
+    """Append a line at once: the next instruction may be the process's last."""
+    line = f"{what} {context.task.id} {context.attempt} {os.getpid()} {time.monotonic_ns()}\n"
+    file = os.open(os.environ["CELERS_E2E_HISTORY"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, line.encode())
+    os.close(file)
+
+
+@contextlib.contextmanager
+def noted(context: Context):
+    note("start", context)
+    try:
+        yield
+    finally:
+        note("end", context)
+
+
+@app.task(backoff=_SOON)
+async def work(seconds: float, *, context: Context) -> int:
+    with noted(context):
+        await asyncio.sleep(seconds)
+    return context.attempt
+
+
+@app.task(queue="narrow", backoff=_SOON)
+async def narrow(seconds: float, *, context: Context) -> None:
+    with noted(context):
+        await asyncio.sleep(seconds)
+
+
+@app.task(queue="many", concurrency=3, backoff=_SOON)
+async def limited(seconds: float, *, context: Context) -> None:
+    with noted(context):
+        await asyncio.sleep(seconds)
+
+
+@app.task(backoff=_SOON)
+def in_thread(seconds: float, *, context: Context) -> None:
+    with noted(context):
+        time.sleep(seconds)
+
+
+@app.task(max_retries=50)
+async def poison(*, context: Context) -> None:
+    note("start", context)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(max_retries=0)
+async def wait_for_file(path: str, *, context: Context) -> str:
+    with noted(context):
+        while not Path(path).exists():
+            await asyncio.sleep(0.01)
+    return "found"

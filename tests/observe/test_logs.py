@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from celers_worker import Celers, Worker, backoff
+from celers_worker.config import load_config
+from celers_worker.core import events as fact
+from celers_worker.core.errors import Unavailable
+from celers_worker.core.events import Events
+from celers_worker.core.outcome import (
+    Cancelled,
+    Completed,
+    Dead,
+    Expired,
+    Failure,
+    Outcome,
+    Release,
+    Retry,
+    Settlement,
+)
+from celers_worker.core.task import new_id
+from celers_worker.observe.logs import configure_logs, listen
+from tests.services.crews import locked
+from tests.services.desk import a_task
+from tests.waiting import eventually
+
+TASK = a_task("send", queue="emails")
+FAILURE = Failure("ValueError", "no such user", "Traceback …")
+OF_TASK = {"task": "send", "id": str(TASK.id), "queue": "emails"}
+
+
+class Log:
+    """What a worker of some level and style says."""
+
+    def __init__(self, level: str = "info", style: str = "json") -> None:
+        self.stream = io.StringIO()
+        self.events = Events()
+        configure_logs(level, style, self.stream)
+        listen(self.events, level=level)
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def line_of(self, event: object) -> dict[str, Any]:
+        self.events.emit(event)
+        [line] = self.lines
+        return {key: value for key, value in line.items() if key != "timestamp"}
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def settled(outcome: Outcome) -> fact.TasksSettled:
+    return fact.TasksSettled([Settlement(TASK, outcome)], 0.01)
+
+
+BURIED = new_id()
+LINES: dict[str, tuple[object, dict[str, Any]]] = {
+    "worker started": (
+        fact.WorkerStarted("0190", "mail-1", "PostgreSQL 15.1 at postgresql://h/d", [], 3, 100),
+        {
+            "level": "info",
+            "event": "worker started",
+            "worker": "0190",
+            "name": "mail-1",
+            "database": "PostgreSQL 15.1 at postgresql://h/d",
+            "queues": "all",
+            "handlers": 3,
+            "concurrency": 100,
+        },
+    ),
+    "worker stopping": (
+        fact.WorkerStopping("SIGTERM", 4),
+        {"level": "info", "event": "worker stopping", "reason": "SIGTERM", "running": 4},
+    ),
+    "worker stopped": (
+        fact.WorkerStopped(3, 1, 12.34567),
+        {
+            "level": "info",
+            "event": "worker stopped",
+            "released": 3,
+            "abandoned": 1,
+            "seconds": 12.346,
+        },
+    ),
+    "retry": (
+        settled(Retry(timedelta(seconds=2), FAILURE)),
+        {
+            "level": "warning",
+            "event": "task failed, will be tried again",
+            "error": "ValueError: no such user",
+            "attempt": 1,
+            "again_in": 2.0,
+        }
+        | OF_TASK,
+    ),
+    "dead": (
+        settled(Dead("attempt 1 of 1 failed", FAILURE)),
+        {
+            "level": "error",
+            "event": "task is dead",
+            "reason": "attempt 1 of 1 failed",
+            "error": "ValueError: no such user",
+            "attempt": 1,
+        }
+        | OF_TASK,
+    ),
+    "cancelled": (
+        settled(Cancelled("nobody wants it")),
+        {"level": "info", "event": "task cancelled", "reason": "nobody wants it"} | OF_TASK,
+    ),
+    "expired": (
+        settled(Expired()),
+        {"level": "info", "event": "task expired before it was started"} | OF_TASK,
+    ),
+    "refused": (
+        fact.SettleRefused([Settlement(TASK, Completed())]),
+        {
+            "level": "warning",
+            "event": "outcome refused: the lease was lost",
+            "outcome": "completed",
+        }
+        | OF_TASK,
+    ),
+    "parked": (
+        fact.TaskParked(TASK, " Did you mean 'sent'?"),
+        {
+            "level": "warning",
+            "event": "tasks parked: no handler has their name",
+            "hint": "Did you mean 'sent'?",
+        }
+        | OF_TASK,
+    ),
+    "leases lost": (
+        fact.LeasesLost([TASK, TASK], "the worker's lease ran out"),
+        {
+            "level": "error",
+            "event": "leases lost",
+            "tasks": 2,
+            "reason": "the worker's lease ran out",
+        },
+    ),
+    "abandoned": (
+        fact.TaskAbandoned(TASK, "the worker is stopping"),
+        {"level": "error", "event": "handler did not stop", "reason": "the worker is stopping"}
+        | OF_TASK,
+    ),
+    "reaped": (
+        fact.TasksReaped([new_id(), new_id()], [BURIED]),
+        {
+            "level": "warning",
+            "event": "tasks of lost workers taken back",
+            "released": 2,
+            "buried": [str(BURIED)],
+        },
+    ),
+    "recovered": (
+        fact.TasksRecovered(2),
+        {
+            "level": "warning",
+            "event": "tasks of a claim without an answer given back",
+            "tasks": 2,
+        },
+    ),
+    "service failed": (
+        fact.ServiceFailed("poller", Unavailable("the database is away"), 1, 0.1234),
+        {
+            "level": "error",
+            "event": "service failed, will be tried again",
+            "service": "poller",
+            "error": "Unavailable: the database is away",
+            "failures": 1,
+            "again_in": 0.12,
+        },
+    ),
+    "service recovered": (
+        fact.ServiceRecovered("poller", 3),
+        {"level": "info", "event": "service works again", "service": "poller", "failures": 3},
+    ),
+    "loop blocked": (
+        fact.LoopBlocked(1.234, ["tasks.py:12 work"]),
+        {
+            "level": "error",
+            "event": "the event loop is blocked by a handler",
+            "seconds": 1.2,
+            "at": ["tasks.py:12 work"],
+        },
+    ),
+}
+DETAILS: dict[str, tuple[object, dict[str, Any]]] = {
+    "task started": (
+        fact.TaskStarted(TASK),
+        {"level": "debug", "event": "task started", "attempt": 1} | OF_TASK,
+    ),
+    "task ended": (
+        fact.TaskEnded(Settlement(TASK, Completed()), 0.123456),
+        {"level": "debug", "event": "task ended", "outcome": "completed", "seconds": 0.1235}
+        | OF_TASK,
+    ),
+    "pruned": (
+        fact.TasksPruned({"completed": 3}),
+        {"level": "debug", "event": "finished tasks pruned", "completed": 3},
+    ),
+}
+SILENT = [settled(Completed()), settled(Release()), fact.TasksClaimed([TASK], 0.1)]
+
+
+@pytest.mark.parametrize(("event", "line"), LINES.values(), ids=LINES)
+def test_each_event_has_its_line(event: object, line: dict[str, Any]) -> None:
+    assert Log().line_of(event) == line
+
+
+@pytest.mark.parametrize(("event", "line"), DETAILS.values(), ids=DETAILS)
+def test_what_happens_to_each_task_is_only_told_at_debug(
+    event: object, line: dict[str, Any]
+) -> None:
+    assert Log("debug").line_of(event) == line
+    quiet = Log()
+    assert not quiet.events.wants(type(event)), "an event for each task is not even made"
+
+
+@pytest.mark.parametrize("event", SILENT, ids=repr)
+def test_what_goes_as_it_should_is_not_worth_a_line(event: object) -> None:
+    log = Log()
+    log.events.emit(event)
+    assert not log.text
+
+
+@pytest.mark.parametrize("level", ["warning", "error"])
+def test_a_level_leaves_out_what_is_less_important(level: str) -> None:
+    log = Log(level)
+    for event, _ in LINES.values():
+        log.events.emit(event)
+    order = ["info", "warning", "error"]
+    assert {line["level"] for line in log.lines} == set(order[order.index(level) :])
+
+
+@pytest.mark.parametrize(("event", "line"), LINES.values(), ids=LINES)
+def test_a_person_reads_the_same_on_a_console(event: object, line: dict[str, Any]) -> None:
+    log = Log(style="console")
+    log.events.emit(event)
+    [text] = log.text.splitlines()
+    assert line["event"] in text
+    assert "\x1b" not in text, "no colours where there is no terminal"
+    for key in line.keys() - {"event", "level"}:
+        assert f"{key}=" in text
+
+
+def test_every_json_line_has_a_time_in_utc() -> None:
+    log = Log()
+    log.events.emit(LINES["worker stopping"][0])
+    assert log.lines[0]["timestamp"].endswith("Z")
+
+
+def test_a_text_with_line_breaks_stays_on_one_line() -> None:
+    log = Log()
+    log.events.emit(settled(Dead("a\nb", Failure("E", "x\r\ny", "trace"))))
+    assert len(log.text.splitlines()) == 1
+
+
+def test_a_name_that_nobody_handles_is_told_of_once() -> None:
+    log = Log()
+    for _ in range(1_000):
+        log.events.emit(fact.TaskParked(TASK, ""))
+    assert len(log.lines) == 1
+
+
+def test_an_outage_does_not_fill_the_disk() -> None:
+    log = Log()
+    for failures in range(1, 1_001):
+        log.events.emit(fact.ServiceFailed("poller", Unavailable("away"), failures, 4.0))
+    assert [line["failures"] for line in log.lines] == [2**n for n in range(10)]
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    log = Log()
+    log.stream.close()
+    log.events.emit(LINES["worker started"][0])
+
+
+def worker_on(url: str, log: Log, **flags: object) -> tuple[Celers, Worker]:
+    app = Celers()
+    flags = {"database.url": url, "worker.heartbeat_interval": "200ms"} | flags
+    config = load_config(environment={}, flags=flags).config
+    return app, Worker(app, config, events=log.events)
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+async def test_a_real_worker_tells_its_story_and_no_secret(migrated_url: str, style: str) -> None:
+    log = Log("debug", style)
+    app, worker = worker_on(migrated_url, log, **{"database.call_timeout": "300ms"})
+
+    @app.task()
+    async def greet(name: str) -> str:
+        return f"hello {name}"
+
+    @app.task(max_retries=1, backoff=backoff.immediate())
+    def broken() -> None:
+        raise ValueError("no such user")
+
+    async with worker:
+        assert await (await greet.enqueue("private-argument")).result(10) is not None
+        dead = await broken.enqueue()
+        await app.enqueue("unknown")
+        with locked(migrated_url, "celers_workers"):
+            await eventually(lambda: "service failed, will be tried again" in log.text)
+        await eventually(lambda: "service works again" in log.text)
+        await eventually(lambda: "task is dead" in log.text)
+        assert await dead.state() == "failed"
+    await app.close()
+    for words in (
+        "worker started",
+        "task started",
+        "task ended",
+        "task failed, will be tried again",
+        "tasks parked",
+        "worker stopping",
+        "worker stopped",
+    ):
+        assert words in log.text
+    assert "secret" not in log.text, "the password of the MariaDB server"
+    assert "private-argument" not in log.text
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+async def test_at_info_a_task_that_goes_well_costs_no_line(migrated_url: str) -> None:
+    log = Log()
+    app, worker = worker_on(migrated_url, log)
+
+    @app.task()
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    async with worker:
+        await (await work.enqueue()).result(10)
+    await app.close()
+    assert [line["event"] for line in log.lines] == [
+        "worker started",
+        "worker stopping",
+        "worker stopped",
+    ]

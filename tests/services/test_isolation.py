@@ -1,0 +1,87 @@
+"""A task that may have killed its workers runs alone."""
+
+import asyncio
+import dataclasses
+
+from celers_worker import Celers
+from celers_worker.core.outcome import Completed, Release
+from celers_worker.core.task import Task
+from tests.services.desk import Desk, a_task
+from tests.waiting import eventually
+
+
+def suspect() -> Task:
+    return dataclasses.replace(a_task(), crash_count=2)
+
+
+def desk() -> tuple[Desk, asyncio.Event]:
+    app, gate = Celers(), asyncio.Event()
+
+    @app.task(name="work")
+    async def work() -> None:
+        await gate.wait()
+
+    return Desk(app, max_crashes=3), gate
+
+
+async def test_a_suspect_starts_when_nothing_else_runs_and_keeps_others_away_until_it_ends() -> None:
+    made, gate = desk()
+    run = made.start(suspect())
+    assert run is not None
+    assert run.execution is None
+
+    made.runner.admit_suspect()
+
+    assert run.execution is not None
+    assert made.runner.isolating
+    gate.set()
+    await eventually(made.is_idle)
+    assert not made.runner.isolating
+    assert [type(one.outcome) for one in made.outcomes] == [Completed]
+
+
+async def test_a_suspect_waits_for_what_runs_beside_it() -> None:
+    made, gate = desk()
+    other = made.start(a_task())
+    run = made.start(suspect())
+    assert other is not None
+    assert run is not None
+
+    made.runner.admit_suspect()
+
+    assert run.execution is None
+    assert made.runner.isolating
+    gate.set()
+    await eventually(lambda: other.settled)
+    made.runner.admit_suspect()
+    assert run.execution is not None
+    await eventually(made.is_idle)
+
+
+async def test_a_second_suspect_is_given_back_with_its_attempt() -> None:
+    made, gate = desk()
+    made.start(suspect())
+    second = suspect()
+
+    assert made.start(second) is None
+
+    [given_back] = made.outcomes
+    assert given_back.task is second
+    assert isinstance(given_back.outcome, Release)
+    gate.set()
+    made.runner.admit_suspect()
+    await eventually(made.is_idle)
+
+
+async def test_a_suspect_that_waits_is_given_back_when_the_worker_stops() -> None:
+    made, gate = desk()
+    made.start(a_task())
+    waiting = suspect()
+    made.start(waiting)
+
+    made.runner.stop_all("the worker is stopping")
+
+    await eventually(made.is_idle)
+    assert not made.runner.isolating
+    assert {type(one.outcome) for one in made.outcomes} == {Release}
+    assert waiting in [one.task for one in made.outcomes]
