@@ -82,13 +82,15 @@ def _run(invocation: Invocation, flags: dict[str, object], until: Until, fail_fa
 
     from celers_worker.cli.application import load_application
     from celers_worker.core.events import Events
-    from celers_worker.observe.logs import configure_logs, listen
+    from celers_worker.observe.log_output import adopt_foreign_logs, configure_logs
+    from celers_worker.observe.logs import listen
     from celers_worker.worker import Worker, run_worker
 
     app, loaded = load_application(loaded)
     config = loaded.config
     events = Events()
     configure_logs(config.log.level, config.log.format)
+    adopt_foreign_logs(config.log.level)
     listen(events, level=config.log.level)
     worker = Worker(app, config, until=until, events=events, fail_fast=fail_fast)
     ending = run_worker(worker)

@@ -109,8 +109,10 @@ def _engine(url: URL, options: StoreOptions) -> Engine:
             arguments = {
                 "connect_timeout": connect,
                 "application_name": "celers",
-                # The server ends what takes too long; a server that is gone, the socket does.
-                "options": f"-c statement_timeout={call * 1000}",
+                # The server ends what takes too long, and who falls silent with locks in his
+                # hands; a server that is gone, the socket does.
+                "options": f"-c statement_timeout={call * 1000}"
+                f" -c idle_in_transaction_session_timeout={call * 1000}",
                 "tcp_user_timeout": call * 1000,
             }
             return create_engine(
@@ -122,7 +124,7 @@ def _engine(url: URL, options: StoreOptions) -> Engine:
                 "read_timeout": call,
                 "write_timeout": call,
                 "charset": "utf8mb4",
-                "init_command": mysql.SESSION,
+                "init_command": mysql.session(options),
             }
             return create_engine(
                 url,

@@ -144,8 +144,9 @@ def reap(
             statements.ORPHANS_OF, {"lost": lost, "room": limit}
         ).all()
     released, buried = _take_back(transaction, rows, max_crashes)
-    if len(rows) < limit:
-        for worker in lost:
+    if lost and len(rows) < limit:
+        let_go = transaction.connection.execute(statements.LOST_WORKERS_LET_GO, {"lost": lost})
+        for worker in let_go.scalars().all():
             transaction.connection.execute(statements.MARK_LOST, {"worker": worker})
     return Reaped(released, buried, more=len(rows) == limit)
 

@@ -424,6 +424,10 @@ TASKS_OF_WORKER: Select[Any] = (
 LOST_WORKERS: Select[Any] = select(workers.c.id).where(
     workers.c.expires_at <= sql.now(), workers.c.state != "lost"
 )
+#: Without those who froze in the middle of a heartbeat: they hold their rows.
+LOST_WORKERS_LET_GO: Select[Any] = LOST_WORKERS.where(
+    workers.c.id.in_(bindparam("lost", expanding=True))
+).with_for_update(skip_locked=True)
 MARK_LOST: Update = (
     update(workers)
     .where(workers.c.id == bindparam("worker"), workers.c.expires_at <= sql.now())

@@ -100,8 +100,10 @@ class Project:
         }
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celers_worker", "worker", "-A", "tests.e2e.handlers"]
-                + ["--log-format", "json", *arguments],
+                [
+                    *(sys.executable, "-m", "celers_worker", "worker"),
+                    *("-A", "tests.e2e.handlers", "--log-format", "json", *arguments),
+                ],
                 cwd=REPOSITORY,
                 env=environment,
                 stdout=log,

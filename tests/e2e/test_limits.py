@@ -27,7 +27,7 @@ def test_no_tier_of_permits_is_ever_exceeded(project: Project) -> None:
     eventually_sync(lambda: project.states() == {TaskState.COMPLETED: 2_000}, within=50)
 
     notes = project.history()
-    of = {task: "narrow" for task in narrow} | {task: "limited" for task in limited}
+    of = dict.fromkeys(narrow, "narrow") | dict.fromkeys(limited, "limited")
     assert peak(notes) <= 12
     assert peak([note for note in notes if of.get(note.task) == "narrow"]) <= 5
     assert peak([note for note in notes if of.get(note.task) == "limited"]) <= 3

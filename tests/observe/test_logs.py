@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -27,7 +28,8 @@ from celers_worker.core.outcome import (
     Settlement,
 )
 from celers_worker.core.task import new_id
-from celers_worker.observe.logs import configure_logs, listen
+from celers_worker.observe.log_output import adopt_foreign_logs, configure_logs
+from celers_worker.observe.logs import listen
 from tests.services.crews import locked
 from tests.services.desk import a_task
 from tests.waiting import eventually
@@ -355,3 +357,35 @@ async def test_at_info_a_task_that_goes_well_costs_no_line(migrated_url: str) ->
         "worker stopping",
         "worker stopped",
     ]
+
+
+@pytest.fixture
+def quiet_standard_library() -> Iterator[None]:
+    """Leave the logging of the test run as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:], root.level = handlers, level
+
+
+def test_what_libraries_and_handlers_log_takes_the_same_form(
+    quiet_standard_library: None,
+) -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    adopt_foreign_logs("info")
+
+    logging.getLogger("shop.orders").warning("%s is out of stock", "tea")
+    try:
+        raise ValueError("no tea")
+    except ValueError:
+        logging.getLogger("shop.orders").exception("brewing failed")
+
+    said, failed = map(json.loads, stream.getvalue().splitlines())
+    assert (said["event"], said["logger"], said["level"]) == (
+        "tea is out of stock",
+        "shop.orders",
+        "warning",
+    )
+    assert "ValueError: no tea" in failed["exception"]

@@ -24,7 +24,7 @@ def desk() -> tuple[Desk, asyncio.Event]:
     return Desk(app, max_crashes=3), gate
 
 
-async def test_a_suspect_starts_when_nothing_else_runs_and_keeps_others_away_until_it_ends() -> None:
+async def test_a_suspect_runs_when_nothing_else_does_and_keeps_others_away() -> None:
     made, gate = desk()
     run = made.start(suspect())
     assert run is not None
@@ -74,7 +74,7 @@ async def test_a_second_suspect_is_given_back_with_its_attempt() -> None:
 
 
 async def test_a_suspect_that_waits_is_given_back_when_the_worker_stops() -> None:
-    made, gate = desk()
+    made, _ = desk()
     made.start(a_task())
     waiting = suspect()
     made.start(waiting)

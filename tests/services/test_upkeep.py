@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import select
+
 from celers_worker import Celers
 from celers_worker.core.events import QueuesCounted, TasksPruned, TasksReaped
 from celers_worker.core.outcome import Completed
@@ -9,10 +12,12 @@ from celers_worker.core.task import TaskState
 from celers_worker.services.service import Service
 from celers_worker.store import Store
 from celers_worker.store.direct import DirectStore
+from celers_worker.store.schema import tasks, workers
 from tests.services.conftest import MakeStaff
 from tests.services.crews import Staff
 from tests.store import steps
 from tests.store.steps import execute, live_row, lose_worker, start_worker
+from tests.waiting import eventually
 
 
 def upkeep(staff: Staff, name: str) -> Service:
@@ -121,3 +126,40 @@ async def test_the_queues_are_counted_for_the_gauges(make_staff: MakeStaff, stor
     assert counted.workers == 1
     assert counted.dead == 0
     assert all(age >= 0 for age in counted.oldest_pending.values())
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres", "mysql"], indirect=True)
+async def test_a_worker_that_froze_in_the_middle_of_its_heartbeat_does_not_hold_up_the_reaper(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    # T7
+    staff = await make_staff(Celers(), database__call_timeout="2s")
+    task = await steps.lost_task(store)
+    with direct.engine.begin() as connection:
+        connection.execute(select(workers.c.id).with_for_update()).all()
+        await upkeep(staff, "reaper").tick()
+    assert staff.seen.one(TasksReaped).released == [task.id]
+    assert not await upkeep(staff, "reaper").tick()
+    assert execute(direct, "SELECT state FROM celers_workers") == [("lost",)]
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres", "mysql"], indirect=True)
+async def test_a_worker_that_froze_while_it_wrote_outcomes_does_not_keep_its_tasks(
+    make_staff: MakeStaff, store: Store
+) -> None:
+    # T7
+    frozen = await make_staff(Celers(), database__call_timeout="1s")
+    task = await steps.lost_task(store)
+    staff = await make_staff(Celers())
+
+    async def given_back() -> bool:
+        await upkeep(staff, "reaper").tick()
+        return bool(staff.seen.of(TasksReaped))
+
+    connection = await frozen.store.engine.connect()
+    await connection.execute(select(tasks.c.id).with_for_update())
+    assert not await given_back()
+    await eventually(given_back)
+    assert staff.seen.one(TasksReaped).released == [task.id]
+    await connection.invalidate()
+    await connection.close()

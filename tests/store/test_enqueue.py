@@ -158,9 +158,7 @@ async def test_a_batch_with_an_impossible_task_adds_nothing(enqueue, direct):
 
 
 async def test_an_enqueue_that_fails_does_not_fail_those_beside_it(store, direct):
-    batches = [
-        batch for _ in range(5) for batch in (new_tasks(1), [new_task()] * 2, new_tasks(2))
-    ]
+    batches = [batch for _ in range(5) for batch in (new_tasks(1), [new_task()] * 2, new_tasks(2))]
     answers = await asyncio.gather(*map(store.enqueue, batches), return_exceptions=True)
     assert [isinstance(answer, StoreError) for answer in answers] == [False, True, False] * 5
     assert len(live_rows(direct)) == 15

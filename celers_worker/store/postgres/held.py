@@ -82,6 +82,7 @@ class HeldConnection:
         return await statement.fetch(self._raw, **values)
 
     async def _connect(self) -> None:
+        await self._drop()  # the server may have ended the last one while nobody looked
         connection = await self._engine().connect()
         self._connection = connection
         self._raw = (await connection.get_raw_connection()).driver_connection

@@ -196,9 +196,14 @@ class PostgresStore(Store):
         return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def _connect_arguments(self) -> dict[str, Any]:
+        call = self.options.call_timeout.total_seconds()
         return {
             "timeout": self.options.connect_timeout.total_seconds(),
-            "server_settings": {"application_name": "celers"},
+            "server_settings": {
+                "application_name": "celers",
+                # A worker that froze in a transaction must not keep its locks.
+                "idle_in_transaction_session_timeout": f"{round(call * 1000)}",
+            },
         }
 
 

@@ -306,6 +306,13 @@ FROM celers_workers
 WHERE celers_workers.expires_at <= UTC_TIMESTAMP(6)
   AND celers_workers.state != :state_1;
 
+-- LOST_WORKERS_LET_GO
+SELECT celers_workers.id
+FROM celers_workers
+WHERE celers_workers.expires_at <= UTC_TIMESTAMP(6)
+  AND celers_workers.state != :state_1
+  AND celers_workers.id IN (:lost, …) FOR UPDATE SKIP LOCKED;
+
 -- MARK_LOST
 UPDATE celers_workers
 SET running=:running, state=:state

@@ -316,6 +316,13 @@ FROM celers_workers
 WHERE celers_workers.expires_at <= statement_timestamp()
   AND celers_workers.state != :state_1::VARCHAR;
 
+-- LOST_WORKERS_LET_GO
+SELECT celers_workers.id
+FROM celers_workers
+WHERE celers_workers.expires_at <= statement_timestamp()
+  AND celers_workers.state != :state_1::VARCHAR
+  AND celers_workers.id IN (:lost, …) FOR UPDATE SKIP LOCKED;
+
 -- MARK_LOST
 UPDATE celers_workers
 SET running=:running::INTEGER, state=:state::VARCHAR

@@ -310,6 +310,13 @@ FROM celers_workers
 WHERE celers_workers.expires_at <= strftime('%Y-%m-%d %H:%M:%f000', 'now')
   AND celers_workers.state != :state_1;
 
+-- LOST_WORKERS_LET_GO
+SELECT celers_workers.id
+FROM celers_workers
+WHERE celers_workers.expires_at <= strftime('%Y-%m-%d %H:%M:%f000', 'now')
+  AND celers_workers.state != :state_1
+  AND celers_workers.id IN (:lost, …);
+
 -- MARK_LOST
 UPDATE celers_workers
 SET running=:running, state=:state

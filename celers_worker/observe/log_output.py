@@ -1,0 +1,77 @@
+"""Where log lines go and what they look like: ours, and those of everybody else in the process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from typing import Any, TextIO, cast
+
+import structlog
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+_LEVELS["error"] = logging.ERROR
+
+
+def configure_logs(level: str, style: str, stream: TextIO | None = None) -> None:
+    """Log to *stream* (stderr): readable on a terminal, JSON lines otherwise, as *style* says."""
+    output = _Steady(stream or sys.stderr)
+    console = style == "console" or (style == "auto" and output.isatty())
+    shown = structlog.processors.add_log_level
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    processors: list[Any] = [structlog.contextvars.merge_contextvars, shown]
+    if console:
+        processors += [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=output.isatty(), pad_event_to=0),
+        ]
+    else:
+        processors += [
+            stamp,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, output)),
+        cache_logger_on_first_use=False,
+    )
+
+
+def adopt_foreign_logs(level: str) -> None:
+    """Write what goes through the standard library, of libraries and handlers, in the same form."""
+    logging.basicConfig(handlers=[_Foreign()], level=_LEVELS[level], force=True)
+    logging.captureWarnings(True)
+
+
+class _Foreign(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):  # logging must not stop what is logged
+            structlog.get_logger().log(
+                record.levelno,
+                record.getMessage(),
+                logger=record.name,
+                **({"exc_info": record.exc_info} if record.exc_info else {}),
+            )
+
+
+class _Steady:
+    """A stream that may be closed, full or read by nobody: a lost line must not stop a task."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
