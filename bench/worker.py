@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from celers_worker.store import inspect, make_direct_store
+from celers_worker.store import make_direct_store, survey
 
 #: A worker that has not ended after so long hangs; in seconds.
 PATIENCE = 900.0
@@ -53,7 +53,7 @@ class WorkerProcess:
     def await_ready(self) -> None:
         """Return when it has registered: then it claims."""
         with make_direct_store(self._url) as store:
-            while not store.run(inspect.list_workers):
+            while not store.run(survey.list_workers):
                 if self._process.poll() is not None:
                     raise self._failure()
                 time.sleep(LOOK)

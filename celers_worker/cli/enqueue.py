@@ -150,9 +150,9 @@ def _application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
 
 def _warn_unless_handled(store: DirectStore, name: str) -> None:
     """Compare with what the workers say that they run: a typing error would wait for ever."""
-    from celers_worker.store import inspect
+    from celers_worker.store import survey
 
-    live = [view for view in store.run(inspect.list_workers) if view.state != "lost"]
+    live = [view for view in store.run(survey.list_workers) if view.state != "lost"]
     known = {handler for view in live for handler in view.handlers}
     if known and name not in known:
         warn(f"no worker has a handler {name!r}.{nearest(name, known)}")

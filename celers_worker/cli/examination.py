@@ -14,18 +14,16 @@ from celers_worker.config import Config, LoadedConfig, parse_queue, redact_url
 from celers_worker.core.errors import CelersError, ConfigurationError
 from celers_worker.core.handler import Handler
 from celers_worker.core.names import nearest
-from celers_worker.store import DirectStore, inspect
+from celers_worker.store import DirectStore, survey
 from celers_worker.store.schema import HEAD
 from celers_worker.store.server import (
     Server,
     check_schema,
     check_server,
+    known_faults,
     schema_revision,
     server_of,
 )
-
-#: The first SQLite without the WAL-reset bug, https://sqlite.org/wal.html
-_SOUND_SQLITE = (3, 51, 3)
 
 OpenStore: TypeAlias = Callable[[Config], AbstractContextManager[DirectStore]]
 
@@ -106,24 +104,19 @@ def _examine_queues(found: Examination) -> None:
 
 
 def _examine_database(found: Examination, store: DirectStore) -> None:
-    embedded = store.url.get_backend_name() == "sqlite"
-    if embedded and store.url.database and not Path(store.url.database).exists():
+    if store.file is not None and not store.file.exists():
         return  # it is made with the first task; to look would make it now
     found.server = store.run(lambda transaction: server_of(transaction.connection))
     check_server(found.server)
-    if embedded and found.server.version < _SOUND_SQLITE:
-        found.warnings.append(
-            f"database: {found.server} has a rare fault that can damage a file which several "
-            "processes write; 3.51.3 does not. See https://sqlite.org/wal.html"
-        )
+    found.warnings += [f"database: {fault}" for fault in known_faults(found.server)]
     found.revision = store.run(lambda transaction: schema_revision(transaction.connection))
-    if embedded and (found.revision or "") < HEAD:
+    if store.file is not None and (found.revision or "") < HEAD:
         return  # it is brought up to date when it is opened
     store.run(lambda transaction: check_schema(transaction.connection))
     if not found.handlers:
         return
     names = [handler.name for handler in found.handlers]
-    found.unhandled = store.run(inspect.unhandled_names, names)
+    found.unhandled = store.run(survey.unhandled_names, names)
     found.warnings += [
         f"{number:,} waiting {'task has' if number == 1 else 'tasks have'} the name {name!r}, "
         f"which no handler has.{nearest(name, names)}"

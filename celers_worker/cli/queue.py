@@ -31,7 +31,7 @@ from celers_worker.core.names import nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from celers_worker.store.inspect import QueueView
+    from celers_worker.store.survey import QueueView
 
 _queue = click.argument("queue", metavar="QUEUE", type=QUEUE)
 
@@ -180,9 +180,9 @@ def _views(invocation: Invocation) -> Sequence[QueueView]:
 
 
 def _views_of(store: Any) -> Sequence[QueueView]:
-    from celers_worker.store import inspect
+    from celers_worker.store import survey
 
-    views: Sequence[QueueView] = store.run(inspect.list_queues)
+    views: Sequence[QueueView] = store.run(survey.list_queues)
     return views
 
 

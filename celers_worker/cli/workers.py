@@ -19,7 +19,7 @@ from celers_worker.cli.output import (
 from celers_worker.cli.program import Family
 
 if TYPE_CHECKING:
-    from celers_worker.store.inspect import WorkerView
+    from celers_worker.store.survey import WorkerView
 
 _COLUMNS = (
     Column("ID"),
@@ -48,9 +48,9 @@ def list_(invocation: Invocation, style: str) -> None:
     Those that live, and those lost within the last hour.
     """
     with invocation.store() as store:
-        from celers_worker.store import inspect
+        from celers_worker.store import survey
 
-        views = store.run(inspect.list_workers)
+        views = store.run(survey.list_workers)
     if style == "json":
         show_document([_document(view) for view in views])
     elif views:

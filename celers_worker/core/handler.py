@@ -121,11 +121,7 @@ def split_context(function: Callable[..., Any]) -> tuple[inspect.Signature, str 
     except Exception:
         # Names that only exist for type checkers cannot be resolved; the text will do.
         hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    found = [
-        name
-        for name in signature.parameters
-        if hints.get(name) is Context or str(hints.get(name)).rsplit(".", 1)[-1] == "Context"
-    ]
+    found = [name for name in signature.parameters if _means_context(hints.get(name))]
     rest = [parameter for name, parameter in signature.parameters.items() if name not in found]
     for parameter in rest:
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
@@ -134,6 +130,12 @@ def split_context(function: Callable[..., Any]) -> tuple[inspect.Signature, str 
                 "but arguments travel by name. Remove the '/'."
             )
     return signature.replace(parameters=rest), found[0] if found else None
+
+
+def _means_context(hint: object) -> bool:
+    """Whether an annotation is Context, its name, or Context | None."""
+    options = {hint, *typing.get_args(hint)}
+    return Context in options or str(hint).rsplit(".", 1)[-1] == "Context"
 
 
 class Registry:

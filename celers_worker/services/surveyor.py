@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celers_worker.core.events import Events, QueuesCounted
 from celers_worker.services.service import Service
-from celers_worker.store import Store, inspect
+from celers_worker.store import Store, survey
 
 
 class Surveyor(Service):
@@ -18,8 +18,8 @@ class Surveyor(Service):
 
     async def tick(self) -> bool:
         """Count once."""
-        queues = await self._store.run(inspect.list_queues)
-        workers = await self._store.run(inspect.list_workers)
+        queues = await self._store.run(survey.list_queues)
+        workers = await self._store.run(survey.list_workers)
         self.events.emit(
             QueuesCounted(
                 pending={queue.name: queue.pending for queue in queues},

@@ -25,8 +25,9 @@ from celers_worker.store import server
 from celers_worker.store.deadline import bounded
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.levels import Levels
-from celers_worker.store.transaction import CHUNK, Transaction, chunks
+from celers_worker.store.transaction import Transaction
 from celers_worker.store.urls import shown_url
+from celers_worker.store.values import CHUNK, chunks
 
 P = ParamSpec("P")
 R = TypeVar("R")

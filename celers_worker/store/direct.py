@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -17,8 +18,9 @@ from celers_worker.store.base import TRIES, StoreOptions
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.schema import HEAD
 from celers_worker.store.sqlite import sqlite_engine
-from celers_worker.store.transaction import CHUNK, Transaction, chunks
+from celers_worker.store.transaction import Transaction
 from celers_worker.store.urls import shown_url
+from celers_worker.store.values import CHUNK, chunks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +40,12 @@ class DirectStore:
         """The database as messages call it, without its password."""
         return shown_url(self.url)
 
+    @property
+    def file(self) -> Path | None:
+        """The file of an embedded database, which is made and migrated when it is opened."""
+        embedded = self.url.get_backend_name() == "sqlite"
+        return Path(self.url.database) if embedded and self.url.database else None
+
     def __enter__(self) -> Self:
         return self
 
@@ -51,7 +59,7 @@ class DirectStore:
 
     def open(self) -> server.Server:
         """Connect once and check the server's version and the tables; see ``Store.open``."""
-        if self.url.get_backend_name() == "sqlite":
+        if self.file is not None:
             self._bring_up_to_date()
         found = self.run(lambda transaction: server.server_of(transaction.connection))
         server.check_server(found)

@@ -12,9 +12,10 @@ from sqlalchemy import delete, select
 
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
 from celers_worker.core.task import ARCHIVED, TaskState
-from celers_worker.store import sql, statements
+from celers_worker.store import lease_statements, sql, statements
 from celers_worker.store.schema import archive, attempts, dead_letters, results, workers
-from celers_worker.store.transaction import FailedAttempt, Transaction, chunks
+from celers_worker.store.transaction import FailedAttempt, Transaction
+from celers_worker.store.values import chunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Reaped:
 def register(transaction: Transaction, card: WorkerCard, lease: timedelta) -> None:
     """Add the worker's row; from now on its leases live."""
     transaction.connection.execute(
-        statements.REGISTER_WORKER,
+        lease_statements.REGISTER_WORKER,
         {
             "worker": card.id,
             "label": card.name,
@@ -79,7 +80,7 @@ def renew(
 ) -> bool:
     """Renew the worker's lease; False if it had run out, and then it stays so."""
     renewed = transaction.connection.execute(
-        statements.RENEW_WORKER,
+        lease_statements.RENEW_WORKER,
         {
             "worker": worker,
             "lease_seconds": lease.total_seconds(),
@@ -92,7 +93,7 @@ def renew(
 
 def deregister(transaction: Transaction, worker: str) -> None:
     """Remove the worker's row, when it holds no task any more."""
-    transaction.connection.execute(statements.DEREGISTER_WORKER, {"worker": worker})
+    transaction.connection.execute(lease_statements.DEREGISTER_WORKER, {"worker": worker})
 
 
 def leases(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, Lease]:
@@ -103,7 +104,7 @@ def leases(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, Lease]:
             None if row.cancel_requested_at is None else row.cancel_reason or "cancelled",
         )
         for chunk in chunks(list(ids))
-        for row in transaction.connection.execute(statements.LEASES, {"ids": chunk})
+        for row in transaction.connection.execute(lease_statements.LEASES, {"ids": chunk})
     }
 
 
@@ -113,7 +114,7 @@ def recover(transaction: Transaction, worker: str, known: Iterable[UUID]) -> int
     Only for the worker itself, while it has no claim under way. No attempt is counted.
     """
     kept = set(known)
-    rows = transaction.connection.execute(statements.TASKS_OF_WORKER, {"worker": worker})
+    rows = transaction.connection.execute(lease_statements.TASKS_OF_WORKER, {"worker": worker})
     lost = [row.id for row in rows if row.id not in kept]
     if lost:
         transaction.connection.execute(
@@ -135,19 +136,21 @@ def reap(
     gone. The rows are locked and the absence of a live worker is part of the same statement, and
     a lease that ran out is never renewed: no task of a live worker is ever touched.
     """
-    lost = list(transaction.connection.execute(statements.LOST_WORKERS).scalars())
+    lost = list(transaction.connection.execute(lease_statements.LOST_WORKERS).scalars())
     rows: Sequence[Any] = ()
     if orphans:
-        rows = transaction.connection.execute(statements.ORPHANS, {"room": limit}).all()
+        rows = transaction.connection.execute(lease_statements.ORPHANS, {"room": limit}).all()
     elif lost:
         rows = transaction.connection.execute(
-            statements.ORPHANS_OF, {"lost": lost, "room": limit}
+            lease_statements.ORPHANS_OF, {"lost": lost, "room": limit}
         ).all()
     released, buried = _take_back(transaction, rows, max_crashes)
     if lost and len(rows) < limit:
-        let_go = transaction.connection.execute(statements.LOST_WORKERS_LET_GO, {"lost": lost})
+        let_go = transaction.connection.execute(
+            lease_statements.LOST_WORKERS_LET_GO, {"lost": lost}
+        )
         for worker in let_go.scalars().all():
-            transaction.connection.execute(statements.MARK_LOST, {"worker": worker})
+            transaction.connection.execute(lease_statements.MARK_LOST, {"worker": worker})
     return Reaped(released, buried, more=len(rows) == limit)
 
 

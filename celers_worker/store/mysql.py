@@ -9,7 +9,8 @@ from typing import Any
 from celers_worker.core.task import NewTask, TaskState
 from celers_worker.store import statements
 from celers_worker.store.base import Store, StoreOptions
-from celers_worker.store.transaction import Transaction, new_values
+from celers_worker.store.transaction import Transaction
+from celers_worker.store.values import new_values
 
 #: For every session, also of the synchronous driver. The server's own defaults differ: local time,
 #: silent truncation, latin1, and REPEATABLE READ, whose gap locks let a claim block every enqueue.

@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from celers_worker.core.task import DEFAULT_MAX_RETRIES
 from celers_worker.store import sql
-from celers_worker.store.types import Id, UtcDateTime
+from celers_worker.store.types import Id, LenientJson, UtcDateTime
 
 #: The newest migration. A test compares it with alembic/versions.
 HEAD = "0001"
@@ -54,7 +54,11 @@ def _bytes() -> TypeEngine[bytes]:
 
 
 def _json() -> TypeEngine[Any]:
-    return JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+    return (
+        JSON(none_as_null=True)
+        .with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+        .with_variant(LenientJson(none_as_null=True), "sqlite")
+    )
 
 
 metadata = MetaData()

@@ -56,6 +56,16 @@ def check_server(server: Server) -> None:
         )
 
 
+def known_faults(server: Server) -> list[str]:
+    """Faults of this server that its users should know of, a sentence each."""
+    if server.product == "SQLite" and server.version < (3, 51, 3):
+        return [
+            f"{server} has a rare fault that can damage a file which several processes write; "
+            "3.51.3 does not. See https://sqlite.org/wal.html"
+        ]
+    return []
+
+
 def schema_revision(connection: Connection) -> str | None:
     """The revision of the tables, or None if there are none."""
     if not inspect(connection).has_table(VERSION_TABLE):

@@ -5,7 +5,6 @@ A bind may not be named like a column of the table it writes, so each is named f
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -17,14 +16,12 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
-    cast,
     delete,
     exists,
     func,
     insert,
     literal,
     null,
-    or_,
     select,
     union_all,
     update,
@@ -41,15 +38,11 @@ from celers_worker.store.schema import (
     queues,
     results,
     tasks,
-    workers,
 )
 from celers_worker.store.types import Id, UtcDateTime
 
 PENDING = sql.state(TaskState.PENDING)
 PROCESSING = sql.state(TaskState.PROCESSING)
-
-#: Where a foreign producer's rows wait to be adopted.
-UNADOPTED = ""
 
 
 # --- enqueue ---
@@ -173,103 +166,6 @@ LEASE: Update = (
 )
 
 
-#: A century, in seconds.
-_FAR = sql.integer(3_155_760_000)
-
-
-@lru_cache(maxsize=64)
-def sweep(named: int | None) -> Select[Any]:
-    """The levels that exist: (queue, priority, when its first task is due, now).
-
-    *named*: so many queues, in the binds queue_0, queue_1 …; None for every queue there is.
-    Loose index scans: a probe for each queue and level, however many tasks wait in them.
-    """
-    return levels_of(_every_queue() if named is None else _named_queues(named))
-
-
-def levels_of(each: Any) -> Select[Any]:
-    """The levels of the queues in the column ``queue_name`` of *each*."""
-    t = tasks.alias("t")
-    here = (t.c.state == PENDING, t.c.queue_name)
-
-    def top(queue: ColumnElement[str], *below: ColumnElement[bool]) -> Any:
-        return (
-            select(t.c.priority)
-            .where(here[0], here[1] == queue, *below)
-            .order_by(t.c.priority.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-
-    level = select(each.c.queue_name, top(each.c.queue_name).label("priority")).cte(
-        "level", recursive=True
-    )
-    level = level.union_all(
-        select(level.c.queue_name, top(level.c.queue_name, t.c.priority < level.c.priority)).where(
-            level.c.priority.is_not(None)
-        )
-    )
-    first = (
-        select(t.c.scheduled_at)
-        .where(here[0], here[1] == level.c.queue_name, t.c.priority == level.c.priority)
-        .order_by(t.c.scheduled_at)
-        .limit(1)
-        .scalar_subquery()
-    )
-    return select(
-        level.c.queue_name,
-        level.c.priority,
-        # One row of the year 10000, which Python cannot read, must not end every claim.
-        sql.earlier(first, sql.later(_FAR)).label("first_due_at"),
-        sql.now().label("now"),
-    ).where(level.c.priority.is_not(None))
-
-
-def _named_queues(count: int) -> Any:
-    rows = [
-        select(cast(bindparam(f"queue_{index}"), tasks.c.queue_name.type).label("queue_name"))
-        for index in range(count)
-    ]
-    return union_all(*rows).cte("each")
-
-
-def _every_queue() -> Any:
-    t = tasks.alias("every")
-
-    def following(*after: ColumnElement[bool]) -> Any:
-        return (
-            select(t.c.queue_name)
-            .where(t.c.state == PENDING, *after)
-            .order_by(t.c.queue_name)
-            .limit(1)
-            .scalar_subquery()
-        )
-
-    each = select(following().label("queue_name")).cte("each", recursive=True)
-    return each.union_all(
-        select(following(t.c.queue_name > each.c.queue_name)).where(each.c.queue_name.is_not(None))
-    )
-
-
-UNADOPTED_TASKS: Select[Any] = (
-    select(tasks.c.id, tasks.c.metadata)
-    .where(tasks.c.state == PENDING, tasks.c.queue_name == UNADOPTED)
-    .limit(500)
-    .with_for_update(skip_locked=True)
-)
-
-ADOPT: Update = (
-    update(tasks)
-    .where(tasks.c.id == bindparam("task_id", type_=Id()))
-    .values(
-        queue_name=bindparam("to_queue"),
-        timeout=bindparam("to_timeout"),
-        group_id=bindparam("to_group"),
-        chord_id=bindparam("to_chord"),
-    )
-)
-
-
 # --- settle ---
 
 HELD: Select[Any] = (
@@ -380,93 +276,4 @@ RELEASE_CRASHED: Update = (
         crash_count=tasks.c.crash_count + 1,
         error_message=bindparam("message"),
     )
-)
-
-
-# --- leases ---
-
-REGISTER_WORKER: Insert = insert(workers).values(
-    id=bindparam("worker"),
-    name=bindparam("label"),
-    host=bindparam("on_host"),
-    pid=bindparam("process"),
-    version=bindparam("of_version"),
-    queues=bindparam("serves", type_=workers.c.queues.type),
-    handlers=bindparam("knows", type_=workers.c.handlers.type),
-    concurrency=bindparam("permits"),
-    started_at=sql.now(),
-    heartbeat_at=sql.now(),
-    expires_at=sql.later(bindparam("lease_seconds")),
-)
-#: A lease that ran out is never renewed: its tasks may be somebody else's already.
-RENEW_WORKER: Update = (
-    update(workers)
-    .where(workers.c.id == bindparam("worker"), workers.c.expires_at > sql.now())
-    .values(
-        heartbeat_at=sql.now(),
-        expires_at=sql.later(bindparam("lease_seconds")),
-        running=func.coalesce(bindparam("runs", type_=Integer), workers.c.running),
-        state=func.coalesce(bindparam("in_state", type_=workers.c.state.type), workers.c.state),
-    )
-)
-DEREGISTER_WORKER: Delete = delete(workers).where(workers.c.id == bindparam("worker"))
-
-LEASES: Select[Any] = select(
-    tasks.c.id, tasks.c.lease, tasks.c.cancel_requested_at, tasks.c.cancel_reason
-).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
-
-TASKS_OF_WORKER: Select[Any] = (
-    select(tasks.c.id)
-    .where(tasks.c.state == PROCESSING, tasks.c.worker_id == bindparam("worker"))
-    .with_for_update(skip_locked=True)
-)
-
-LOST_WORKERS: Select[Any] = select(workers.c.id).where(
-    workers.c.expires_at <= sql.now(), workers.c.state != "lost"
-)
-#: Without those who froze in the middle of a heartbeat: they hold their rows.
-LOST_WORKERS_LET_GO: Select[Any] = LOST_WORKERS.where(
-    workers.c.id.in_(bindparam("lost", expanding=True))
-).with_for_update(skip_locked=True)
-MARK_LOST: Update = (
-    update(workers)
-    .where(workers.c.id == bindparam("worker"), workers.c.expires_at <= sql.now())
-    .values(state="lost", running=0)
-)
-
-_alive = exists().where(workers.c.id == tasks.c.worker_id, workers.c.expires_at > sql.now())
-_ORPHANED = [
-    tasks.c.id,
-    tasks.c.lease,
-    tasks.c.retry_count,
-    tasks.c.crash_count,
-    tasks.c.max_retries,
-    tasks.c.worker_id,
-    tasks.c.started_at,
-    tasks.c.cancel_requested_at,
-    tasks.c.cancel_reason,
-]
-#: Tasks of these lost workers. That no live worker row stands behind them is part of the statement.
-ORPHANS_OF: Select[Any] = (
-    select(*_ORPHANED)
-    .where(
-        tasks.c.state == PROCESSING,
-        tasks.c.worker_id.in_(bindparam("lost", expanding=True)),
-        ~_alive,
-    )
-    .limit(bindparam("room", type_=Integer))
-    .with_for_update(skip_locked=True)
-)
-#: Tasks whose worker's row is gone altogether, or that a foreign worker took an hour ago.
-ORPHANS: Select[Any] = (
-    select(*_ORPHANED)
-    .where(
-        tasks.c.state == PROCESSING,
-        or_(
-            and_(tasks.c.worker_id.is_not(None), ~_alive),
-            and_(tasks.c.worker_id.is_(None), tasks.c.started_at < sql.later(-3600)),
-        ),
-    )
-    .limit(bindparam("room", type_=Integer))
-    .with_for_update(skip_locked=True)
 )

@@ -17,7 +17,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from celers_worker.core.duration import LONGEST
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import (
     Cancelled,
@@ -30,12 +29,10 @@ from celers_worker.core.outcome import (
     Retry,
     Settlement,
 )
-from celers_worker.core.task import DEFAULT_QUEUE, Demand, Enqueued, NewTask, Task, TaskState
-from celers_worker.store import statements
+from celers_worker.core.task import Demand, Enqueued, NewTask, Task, TaskState
+from celers_worker.store import statements, sweeps
 from celers_worker.store.levels import Level, Levels
-
-#: Ids in one IN list, rows in one INSERT: well under every server's limits.
-CHUNK = 1_000
+from celers_worker.store.values import adopted_values, chunks, new_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +104,10 @@ class Transaction:
     def sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         """Find the levels of the queues in *demand*, adopting what foreign producers wrote."""
         rows = self._sweep(demand)
-        if any(row[0] == statements.UNADOPTED for row in rows):
+        if any(row[0] == sweeps.UNADOPTED for row in rows):
             self._adopt()
             rows = self._sweep(demand)
-        return [row for row in rows if row[0] != statements.UNADOPTED]
+        return [row for row in rows if row[0] != sweeps.UNADOPTED]
 
     def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
         """Write outcomes of leases still held, and return their ids; the others change nothing."""
@@ -220,19 +217,19 @@ class Transaction:
 
     def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         if demand.others is not None:
-            rows = self.connection.execute(statements.sweep(None))
+            rows = self.connection.execute(sweeps.sweep(None))
         else:
-            names = [statements.UNADOPTED, *demand.queues]
+            names = [sweeps.UNADOPTED, *demand.queues]
             binds = {f"queue_{index}": name for index, name in enumerate(names)}
-            rows = self.connection.execute(statements.sweep(len(names)), binds)
+            rows = self.connection.execute(sweeps.sweep(len(names)), binds)
         return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     def _adopt(self) -> None:
         """Give the rows of foreign producers the columns that they keep in ``metadata``."""
-        rows = self.connection.execute(statements.UNADOPTED_TASKS).all()
+        rows = self.connection.execute(sweeps.UNADOPTED_TASKS).all()
         if rows:
             self.connection.execute(
-                statements.ADOPT,
+                sweeps.ADOPT,
                 [{"task_id": row.id, **adopted_values(row.metadata)} for row in rows],
             )
 
@@ -308,49 +305,6 @@ class Transaction:
         for chunk in chunks(ids):
             self.connection.execute(statements.ARCHIVE[state], {"ids": chunk, "message": message})
             self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
-
-
-def new_values(task: NewTask) -> dict[str, Any]:
-    """The binds of INSERT_TASKS for *task*."""
-    return {
-        "new_id": task.id,
-        "new_name": task.name,
-        "new_payload": task.payload,
-        "new_priority": task.priority,
-        "new_max_retries": task.max_retries,
-        "new_at": task.at,
-        "new_delay": task.delay.total_seconds(),
-        "new_metadata": task.metadata,
-        "new_queue": task.queue,
-        "new_timeout": None if task.timeout is None else task.timeout.total_seconds(),
-        "new_expires": None if task.expires is None else task.expires.total_seconds(),
-        "new_unique_key": task.unique_key,
-        "new_fingerprint": task.fingerprint,
-    }
-
-
-def adopted_values(metadata: object) -> dict[str, Any]:
-    """Read the columns that CeleRS 0.2 keeps in ``metadata``; tolerates anything."""
-    found = metadata if isinstance(metadata, dict) else {}
-    queue, timeout = _text(found.get("queue"), 129), found.get("timeout_secs")
-    seconds = timeout if isinstance(timeout, (int, float)) and timeout is not True else 0
-    in_time = 0 < seconds <= LONGEST.total_seconds()
-    return {
-        "to_queue": queue if queue and len(queue) <= 128 else DEFAULT_QUEUE,
-        "to_timeout": float(seconds) if in_time else None,
-        "to_group": _text(found.get("group_id"), 36),
-        "to_chord": _text(found.get("chord_id"), 36),
-    }
-
-
-def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterable[list[Any]]:
-    """Cut *items* into lists of at most *size*."""
-    return (list(items[start : start + size]) for start in range(0, len(items), size))
-
-
-def _text(value: object, length: int) -> str | None:
-    """The beginning of a text, without lone surrogates, which no driver can send."""
-    return value[:length].encode(errors="replace").decode() if isinstance(value, str) else None
 
 
 def _unless_cancelled(outcome: Outcome, row: Any) -> Outcome:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CHAR, DateTime, Uuid
+from sqlalchemy import CHAR, JSON, DateTime, Uuid
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -42,6 +43,25 @@ class Id(TypeDecorator[UUID]):
     def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
         """Read a UUID, also one that another program wrote in capitals."""
         return value if value is None or dialect.name == "postgresql" else UUID(value)
+
+
+class LenientJson(JSON):
+    """JSON where the database does not check it: what another program broke reads as NULL.
+
+    Else one row that nobody can read would stop every claim that meets it.
+    """
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read a document."""
+        strict = super().result_processor(dialect, coltype)
+
+        def read(value: Any) -> Any:
+            try:
+                return strict(value) if strict is not None else value
+            except ValueError:
+                return None
+
+        return read
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -110,6 +110,10 @@ BAD_ARGUMENTS: dict[str, tuple[Any, str]] = {
 }
 
 
+on_a_file = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+
+
+@on_a_file
 @pytest.mark.usefixtures("nothing_written")
 @pytest.mark.parametrize(("options", "words"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
 async def test_a_bad_option_is_refused_with_a_reason_and_nothing_is_written(
@@ -127,6 +131,7 @@ async def test_a_bad_option_is_refused_with_a_reason_and_nothing_is_written(
         await app.enqueue("send", options=Options(**options))
 
 
+@on_a_file
 @pytest.mark.usefixtures("nothing_written")
 @pytest.mark.parametrize(("value", "words"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
 async def test_a_bad_argument_is_refused_with_its_place_and_nothing_is_written(
@@ -147,6 +152,7 @@ async def test_a_bad_argument_is_refused_with_its_place_and_nothing_is_written(
         await app.enqueue_many([send.call("good"), send.call(value)])
 
 
+@on_a_file
 @pytest.mark.usefixtures("nothing_written")
 @pytest.mark.parametrize(
     "name", ["", "9lives", "two words", "a" * 256, "';DROP TABLE", "é", "a\0", "-dash", 7]
@@ -156,6 +162,20 @@ async def test_a_bad_name_of_a_task_is_refused_and_nothing_is_written(
 ) -> None:
     with pytest.raises(ConfigurationError, match="cannot name a task"):
         await app.enqueue(name)
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres", "mysql"], indirect=True)
+@pytest.mark.usefixtures("nothing_written")
+async def test_every_database_refuses_the_same(app: Celers) -> None:
+    @app.task()
+    def send(value: Any = None) -> None: ...
+
+    for options, _ in BAD_OPTIONS.values():
+        with pytest.raises(CelersError):
+            await send.with_(**options).enqueue()
+    for value, _ in BAD_ARGUMENTS.values():
+        with pytest.raises(PayloadError):
+            await send.enqueue(value)
 
 
 async def test_what_is_just_within_the_limits_is_kept_as_it_is(

@@ -198,7 +198,7 @@ def test_a_bad_task_leaves_the_applications_transaction_as_it_was(
     assert number_of_tasks(direct) == 2
 
 
-@pytest.mark.parametrize("session", ["a url", 7, object()], ids=str)
+@pytest.mark.parametrize("session", ["a url", 7, object()], ids=["text", "number", "object"])
 async def test_what_is_no_session_is_refused(
     send: DeclaredTask[[int], None], direct: DirectStore, session: object
 ) -> None:

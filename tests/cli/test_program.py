@@ -124,9 +124,9 @@ def test_debug_shows_the_traceback_before_the_line() -> None:
 def test_a_bug_is_one_line_that_asks_for_a_report(
     direct: DirectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from celers_worker.store import inspect
+    from celers_worker.store import survey
 
-    monkeypatch.setattr(inspect, "list_workers", lambda transaction: 1 // 0)
+    monkeypatch.setattr(survey, "list_workers", lambda transaction: 1 // 0)
     answer = celers("workers", "list")
     assert answer.code == 1
     assert errors(answer) == [

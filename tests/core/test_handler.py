@@ -132,6 +132,11 @@ def between(to, ctx: Context, subject="hello"):
     return to, ctx.attempt
 
 
+def perhaps(to, *, context: Context | None = None):
+    assert context is not None
+    return to, context.attempt
+
+
 def as_text(to, *, context: "Context"):  # noqa: UP037 - a text within a text, as people write it
     return to, context.attempt
 
@@ -140,7 +145,9 @@ def by_module(to, *, context: module.Context):
     return to, context.attempt
 
 
-@pytest.mark.parametrize("function", [keyword_only, last, first, between, as_text, by_module])
+@pytest.mark.parametrize(
+    "function", [keyword_only, last, first, between, perhaps, as_text, by_module]
+)
 def test_the_context_is_given_wherever_it_stands(function):
     assert call(function, to="a") == ("a", 3)
     assert call(function, "a") == ("a", 3)

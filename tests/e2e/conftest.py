@@ -1,16 +1,81 @@
-from collections.abc import Iterator
+"""Projects on each database, and all at once for what mostly waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeAlias
+from uuid import uuid4
 
 import pytest
 
 from celers_worker.store import make_direct_store, migrate
+from tests.conftest import DATABASES, SERVER_FIXTURES
 from tests.e2e.project import Project
+from tests.servers import Server
+from tests.store.conftest import (
+    migrated_mysql,
+    migrated_postgres,
+    migrated_sqlite,
+    migrated_url,
+    pytest_collection_modifyitems,
+)
+
+__all__ = [
+    "migrated_mysql",
+    "migrated_postgres",
+    "migrated_sqlite",
+    "migrated_url",
+    "pytest_collection_modifyitems",
+]
+
+Scenario: TypeAlias = Callable[[Project], None]
+Everywhere: TypeAlias = Callable[[Scenario], None]
 
 
 @pytest.fixture
-def project(database_url: str, tmp_path: Path) -> Iterator[Project]:
-    direct = make_direct_store(database_url)
-    migrate.upgrade(direct)
-    made = Project(database_url, tmp_path, direct)
-    yield made
-    made.close()
+def project(migrated_url: str, tmp_path: Path) -> Iterator[Project]:
+    """A project on one database."""
+    with Project(migrated_url, tmp_path, make_direct_store(migrated_url)) as made:
+        yield made
+
+
+@pytest.fixture
+def everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Everywhere]:
+    """Plays a scenario on every database at the same time: they wait for leases together."""
+    chosen: list[str] = request.config.getoption("db") or DATABASES
+    projects: dict[str, Project] = {}
+    with ExitStack() as stack:
+        for database in chosen:
+            url = stack.enter_context(_new_database(request, database, tmp_path))
+            folder = tmp_path / database
+            folder.mkdir()
+            direct = make_direct_store(url)
+            projects[database] = stack.enter_context(Project(url, folder, direct))
+            migrate.upgrade(direct)
+        yield lambda scenario: _play(scenario, projects)
+
+
+def _play(scenario: Scenario, projects: dict[str, Project]) -> None:
+    with ThreadPoolExecutor(len(projects)) as threads:
+        playing = {
+            database: threads.submit(scenario, project) for database, project in projects.items()
+        }
+    for database, played in playing.items():
+        if (error := played.exception()) is not None:
+            error.add_note(f"on {database}")
+            raise error
+
+
+@contextmanager
+def _new_database(request: pytest.FixtureRequest, database: str, folder: Path) -> Iterator[str]:
+    if database == "sqlite":
+        yield f"sqlite:///{folder}/celers.db"
+        return
+    server: Server = request.getfixturevalue(SERVER_FIXTURES[database])
+    name = f"celers_{uuid4().hex}"
+    server.start()  # the test before may have killed it
+    yield server.create_database(name)
+    server.drop_database(name)

@@ -10,13 +10,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from celers_worker.app.declared import Call
+from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import TaskState
-from celers_worker.store import DirectStore, inspect
+from celers_worker.store import DirectStore, StoreOptions, inspect, make_direct_store
 from celers_worker.store.inspect import TaskFilter, TaskView
 from tests.waiting import eventually_sync
 
@@ -28,6 +30,9 @@ QUICK = {
     "CELERS_WORKER_REAP_INTERVAL": "500ms",
     "CELERS_WORKER_CANCEL_GRACE": "1s",
 }
+
+
+_IMPATIENT = StoreOptions(call_timeout=timedelta(seconds=1))
 
 
 class Note(NamedTuple):
@@ -84,6 +89,12 @@ class Project:
     direct: DirectStore
     workers: list[WorkerProcess] = field(default_factory=list)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def history_file(self) -> Path:
         """Where the handlers write."""
@@ -113,6 +124,21 @@ class Project:
         self.workers.append(started)
         return started
 
+    def freeze(self, worker: WorkerProcess) -> None:
+        """SIGSTOP *worker*, but not while it writes to a file: that would hold up everybody."""
+
+        def frozen() -> bool:
+            worker.signal(signal.SIGSTOP)
+            try:
+                with make_direct_store(self.url, _IMPATIENT) as direct:
+                    direct.run(lambda transaction: None)
+            except Unavailable:
+                worker.signal(signal.SIGCONT)
+                return False
+            return True
+
+        eventually_sync(frozen)
+
     def enqueue(self, calls: Iterable[Call[Any]]) -> list[UUID]:
         """Add tasks and return their ids."""
         return [added.id for added in self.direct.enqueue([call.task for call in calls])]
@@ -127,6 +153,11 @@ class Project:
         """How many tasks are in each state, wherever they are kept."""
         views = self.direct.run(inspect.list_tasks, TaskFilter(), limit=100_000)
         return Counter(view.state for view in views)
+
+    def ids_of(self, state: TaskState) -> set[UUID]:
+        """The tasks in that state."""
+        views = self.direct.run(inspect.list_tasks, TaskFilter(states=[state]), limit=100_000)
+        return {view.id for view in views}
 
     def history(self) -> list[Note]:
         """What the handlers wrote."""

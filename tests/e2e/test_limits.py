@@ -1,6 +1,7 @@
 """Permits, pauses and cancellations, on real workers."""
 
 import itertools
+import time
 from pathlib import Path
 
 from celers_worker.core.task import TaskState
@@ -52,8 +53,11 @@ def test_a_pause_stops_every_worker_and_resume_starts_them(project: Project) -> 
     eventually_sync(lambda: len({note.process for note in project.history()}) == 2)
 
     project.direct.run(control.pause, "default", "maintenance")
+    paused = time.monotonic_ns()
 
     eventually_sync(lambda: TaskState.PROCESSING not in project.states())
+    starts = [note.at for note in project.history() if note.what == "start"]
+    assert max(starts) - paused <= 1_000_000_000, "the pause of one poll"
     left = project.states()[TaskState.PENDING]
     assert left > 0
     project.enqueue([handlers.narrow.call(seconds=0)])  # another queue goes on

@@ -19,7 +19,7 @@ def test_a_worker_told_to_stop_under_load_loses_nothing_and_counts_no_attempt(
 
     first.signal(signal.SIGTERM)
 
-    assert first.ended() == 0
+    assert first.ended(within=5) == 0, "what runs takes 20 ms"
     assert TaskState.PROCESSING not in project.states()
     project.worker("--concurrency", "50")
     eventually_sync(lambda: project.states() == {TaskState.COMPLETED: 500}, within=20)
@@ -51,8 +51,8 @@ def test_a_second_signal_gives_back_at_once(project: Project) -> None:
 
     worker.signal(signal.SIGTERM)
 
-    assert worker.ended(within=15) == 0
-    assert time.monotonic() - began < 15  # not the 30 s of grace
+    assert worker.ended() == 0
+    assert time.monotonic() - began < 4, "neither the 30 s of grace nor the 5 s after it"
     assert project.task(task).state is TaskState.PENDING
 
 

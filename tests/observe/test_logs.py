@@ -237,7 +237,7 @@ def test_what_happens_to_each_task_is_only_told_at_debug(
     assert not quiet.events.wants(type(event)), "an event for each task is not even made"
 
 
-@pytest.mark.parametrize("event", SILENT, ids=repr)
+@pytest.mark.parametrize("event", SILENT, ids=lambda event: type(event).__name__)
 def test_what_goes_as_it_should_is_not_worth_a_line(event: object) -> None:
     log = Log()
     log.events.emit(event)

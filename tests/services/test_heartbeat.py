@@ -10,7 +10,7 @@ from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import LeasesLost, SettleRefused
 from celers_worker.core.task import Task, TaskState
 from celers_worker.services.heartbeat import Heartbeat
-from celers_worker.store import control, inspect
+from celers_worker.store import control, inspect, survey
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.inspect import TaskFilter
 from tests.services.conftest import MakeStaff
@@ -47,7 +47,7 @@ async def test_a_worker_appears_with_what_it_is_and_does(
     staff = await make_staff(app, name="mail-1", queues=["mail:2", "default"], concurrency=7)
     await at_work(staff, 2)
     await staff.crew.heartbeat.tick()
-    [worker] = await staff.store.run(inspect.list_workers)
+    [worker] = await staff.store.run(survey.list_workers)
     assert (worker.id, worker.name) == (staff.crew.identity.id, "mail-1")
     assert (worker.queues, worker.handlers) == (["default", "mail"], ["work"])
     assert (worker.concurrency, worker.running, worker.state) == (7, 2, "running")
@@ -69,9 +69,9 @@ async def test_a_heartbeat_renews_one_row_for_all_tasks(
 async def test_a_worker_that_stops_leaves_no_row(app: Celers, make_staff: MakeStaff) -> None:
     staff = await make_staff(app)
     await staff.crew.heartbeat.start()
-    assert len(await staff.store.run(inspect.list_workers)) == 1
+    assert len(await staff.store.run(survey.list_workers)) == 1
     await staff.crew.heartbeat.stop()
-    assert not await staff.store.run(inspect.list_workers)
+    assert not await staff.store.run(survey.list_workers)
 
 
 async def test_a_run_whose_task_another_worker_took_is_stopped_and_its_outcome_refused(
@@ -101,7 +101,7 @@ async def test_a_worker_whose_lease_ran_out_stops_its_runs_and_comes_back_as_ano
     assert staff.crew.heartbeat.holds_lease
     assert await staff.crew.runner.idle(5)
     assert len(staff.seen.one(LeasesLost).tasks) == 2
-    states = {worker.id: worker.state for worker in await staff.store.run(inspect.list_workers)}
+    states = {worker.id: worker.state for worker in await staff.store.run(survey.list_workers)}
     assert states == {first: "lost", staff.crew.identity.id: "running"}
 
 
@@ -125,7 +125,7 @@ async def test_a_worker_whose_row_was_deleted_registers_again(
     await staff.enter()
     execute(direct, "DELETE FROM celers_workers")
     await staff.crew.heartbeat.tick()
-    assert [worker.id for worker in await staff.store.run(inspect.list_workers)] == [
+    assert [worker.id for worker in await staff.store.run(survey.list_workers)] == [
         staff.crew.identity.id
     ]
 

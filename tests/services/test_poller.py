@@ -12,7 +12,7 @@ from celers_worker.core.events import TasksClaimed, TasksRecovered
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import TaskState
 from celers_worker.services import poller
-from celers_worker.store import inspect
+from celers_worker.store import inspect, survey
 from celers_worker.store.direct import DirectStore
 from tests import databases
 from tests.services.conftest import MakeStaff
@@ -127,7 +127,7 @@ async def test_a_name_without_a_handler_is_parked_visible_and_not_claimed_again(
     staff.store.levels.forget()
     await staff.store.enqueue([new_task("wrok"), new_task("work")])
     assert [task.name for task in await staff.claim()] == ["work"]
-    assert await staff.store.run(inspect.unhandled_names, ["work"]) == {"wrok": 2}
+    assert await staff.store.run(survey.unhandled_names, ["work"]) == {"wrok": 2}
 
 
 async def test_the_poller_sleeps_no_longer_than_until_the_next_task_is_due(

@@ -179,3 +179,12 @@ async def test_any_payload_of_a_foreign_producer_is_handed_out(produce, store, p
     produce(None, payload=payload)
     [task] = await store.claim(WORKER, any_queue(10))
     assert task.payload == payload
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # the others refuse such a row
+async def test_metadata_that_is_not_json_stops_no_claim(produce, store):
+    broken, sound = produce("{not json"), produce(RUST)
+
+    claimed = await claim_all(store)
+
+    assert {task.id: task.queue for task in claimed} == {broken: "default", sound: "emails"}

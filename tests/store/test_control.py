@@ -7,7 +7,7 @@ import pytest
 from celers_worker.core.errors import CelersError
 from celers_worker.core.outcome import Cancelled, Expired, Retry
 from celers_worker.core.task import Demand, TaskState, new_id
-from celers_worker.store import control, inspect, maintenance
+from celers_worker.store import control, inspect, maintenance, survey
 from celers_worker.store.inspect import TaskFilter
 from tests.store.steps import (
     BROKEN,
@@ -241,9 +241,9 @@ async def test_a_queue_without_tasks_can_be_paused_beforehand(store):
 
 async def test_a_second_pause_keeps_the_time_and_takes_the_reason(store):
     await store.run(control.pause, "default", "first")
-    [before] = await store.run(inspect.list_queues)
+    [before] = await store.run(survey.list_queues)
     await store.run(control.pause, "default", "s" * 300)
-    [after] = await store.run(inspect.list_queues)
+    [after] = await store.run(survey.list_queues)
     assert (before.paused_reason, after.paused_reason) == ("first", "s" * 255)
     assert after.paused_at == before.paused_at is not None
 

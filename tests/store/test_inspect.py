@@ -7,7 +7,7 @@ import pytest
 from celers_worker.core.errors import PayloadError
 from celers_worker.core.outcome import Cancelled, Completed, Expired, Retry
 from celers_worker.core.task import TaskState, new_id
-from celers_worker.store import control, inspect
+from celers_worker.store import control, inspect, survey
 from celers_worker.store.inspect import Ending, TaskFilter
 from celers_worker.store.maintenance import register
 from tests.store.steps import (
@@ -37,7 +37,7 @@ async def list_tasks(store, wanted=None, **page):
 
 
 async def queue_view(store, name="default"):
-    [view] = [view for view in await store.run(inspect.list_queues) if view.name == name]
+    [view] = [view for view in await store.run(survey.list_queues) if view.name == name]
     return view
 
 
@@ -222,7 +222,7 @@ async def test_queues_are_listed_by_name_with_only_what_is_theirs(store):
     await bury(store, queue="only-dead")
     await store.enqueue([new_task(queue="b"), new_task(queue="a"), new_task(queue="a")])
     await store.run(control.pause, "only-paused", "deploying")
-    views = await store.run(inspect.list_queues)
+    views = await store.run(survey.list_queues)
     assert [(view.name, view.pending, view.dead) for view in views] == [
         ("a", 2, 0),
         ("b", 1, 0),
@@ -254,14 +254,14 @@ async def test_the_workers_of_a_queue_are_those_that_serve_it(store):
     await store.run(register, worker_card("gone", queues=["b"]), LEASE)
     await lose_worker(store, "gone")
     await store.enqueue([new_task(queue="c")])
-    views = await store.run(inspect.list_queues)
+    views = await store.run(survey.list_queues)
     assert {view.name: view.workers for view in views} == {"a": 2, "b": 2, "c": 1}
 
 
 async def test_nothing_is_listed_of_an_empty_database(store):
     assert await list_tasks(store) == []
-    assert await store.run(inspect.list_queues) == []
-    assert await store.run(inspect.list_workers) == []
+    assert await store.run(survey.list_queues) == []
+    assert await store.run(survey.list_workers) == []
     assert await store.run(inspect.count_tasks, TaskFilter()) == 0
 
 
@@ -271,7 +271,7 @@ async def test_nothing_is_listed_of_an_empty_database(store):
 async def test_workers_are_listed_in_the_order_they_started(store):
     for worker in ("w2", "w1", "w3"):
         await start_worker(store, worker)
-    assert ids(await store.run(inspect.list_workers)) == ["w2", "w1", "w3"]
+    assert ids(await store.run(survey.list_workers)) == ["w2", "w1", "w3"]
 
 
 async def test_attempts_are_listed_from_the_first(store):
@@ -286,5 +286,5 @@ async def test_attempts_are_listed_from_the_first(store):
 
 async def test_names_that_nobody_handles_are_counted(store):
     await store.enqueue([new_task(name=name) for name in ("x", "y", "y", "Y", "send")])
-    assert await store.run(inspect.unhandled_names, ["send", "x"]) == {"y": 2, "Y": 1}
-    assert len(await store.run(inspect.unhandled_names, [])) == 4
+    assert await store.run(survey.unhandled_names, ["send", "x"]) == {"y": 2, "Y": 1}
+    assert len(await store.run(survey.unhandled_names, [])) == 4

@@ -7,7 +7,7 @@ import pytest
 from celers_worker.core.errors import StoreError
 from celers_worker.core.outcome import Release
 from celers_worker.core.task import TaskState, new_id
-from celers_worker.store import control, inspect, maintenance
+from celers_worker.store import control, maintenance, survey
 from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.maintenance import Lease
 from tests.store.steps import (
@@ -31,7 +31,7 @@ async def renew(store, worker=WORKER, **changes):
 
 
 async def only_worker(store):
-    [view] = await store.run(inspect.list_workers)
+    [view] = await store.run(survey.list_workers)
     return view
 
 
@@ -56,7 +56,7 @@ async def test_a_worker_that_comes_back_under_its_name_is_another(store):
     await start_worker(store, "before")
     await start_worker(store, "after")
     await lose_worker(store, "before")
-    views = await store.run(inspect.list_workers)
+    views = await store.run(survey.list_workers)
     assert {(view.id, view.name, view.state) for view in views} == {
         ("before", "mail-1", "lost"),
         ("after", "mail-1", "running"),

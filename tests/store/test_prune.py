@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from celers_worker.core.outcome import Cancelled, Completed, Expired
 from celers_worker.core.task import TaskState
-from celers_worker.store import inspect, maintenance, migrate, sql
+from celers_worker.store import inspect, maintenance, migrate, sql, survey
 from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.schema import archive, attempts, dead_letters, results, workers
 from tests import databases
@@ -131,7 +131,7 @@ async def test_a_lost_worker_is_forgotten_after_an_hour(store):
 
     await store.run(shift)
     await prune(store)
-    views = await store.run(inspect.list_workers)
+    views = await store.run(survey.list_workers)
     assert {view.id for view in views} == {"recent", "alive"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, null
 
 from celers_worker.core.task import Enqueued, TaskState
-from celers_worker.store import control, inspect, maintenance, sql
+from celers_worker.store import control, inspect, maintenance, sql, survey
 from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.schema import workers
 from tests.store.steps import (
@@ -68,7 +68,7 @@ async def test_a_reaped_task_runs_as_the_next_attempt(store):
 async def test_a_lost_worker_is_marked_and_stays_listed(store):
     await lost_task(store)
     await reap(store)
-    [view] = await store.run(inspect.list_workers)
+    [view] = await store.run(survey.list_workers)
     assert (view.state, view.running) == ("lost", 0)
 
 

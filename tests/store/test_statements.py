@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from celers_worker.core.task import new_id
-from celers_worker.store import statements
+from celers_worker.store import statements, sweeps
 from celers_worker.store.postgres.store import (
     _WALK_THE_INDEX,
     CLAIM,
@@ -90,7 +90,7 @@ async def test_mysql_claims_a_range_of_the_index_in_its_order(filled):
 
 @pytest.mark.parametrize("migrated_url", ["sqlite", "mysql"], indirect=True)
 async def test_a_sweep_probes_the_index_and_never_walks_the_table(filled):
-    plan = explain(filled, statements.sweep(None))
+    plan = explain(filled, sweeps.sweep(None))
     of_tasks = [line for line in plan.splitlines() if re.search(r"\b(t|every)\b", line)]
     assert len(of_tasks) == 5
     assert all("idx_tasks_state_queue" in line for line in of_tasks), plan

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from celers_worker.core.task import NewTask, TaskState
-from celers_worker.store import sql, statements
+from celers_worker.store import sql, statements, sweeps
 from celers_worker.store.schema import TASK_COLUMNS, archive, results, tasks
 from celers_worker.store.types import in_utc
 
@@ -201,17 +201,17 @@ def _within_limits(candidates: Any) -> Any:
     )
 
 
-SWEEP_ALL: Select[Any] = statements.sweep(None)
+SWEEP_ALL: Select[Any] = sweeps.sweep(None)
 
 
 def sweep() -> Select[Any]:
-    """``statements.sweep`` for an array of queues."""
+    """``sweeps.sweep`` for an array of queues."""
     each = (
         func.unnest(bindparam("queues", type_=ARRAY(Text)))
         .table_valued("queue_name")
         .render_derived(name="each")
     )
-    return statements.levels_of(each)
+    return sweeps.levels_of(each)
 
 
 # --- settle ---

@@ -29,7 +29,7 @@ from celers_worker.store.postgres.transaction import (
     TASKS_CHANNEL,
     PostgresTransaction,
 )
-from celers_worker.store.statements import UNADOPTED
+from celers_worker.store.sweeps import UNADOPTED
 
 #: The claim must walk its index in order: a bitmap or sequential scan never cleans dead entries,
 #: and each claim would cost more than the last. JIT would compile what runs for a millisecond.

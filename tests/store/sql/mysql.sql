@@ -80,93 +80,6 @@ UPDATE celers_tasks
 SET state='processing', started_at=UTC_TIMESTAMP(6), worker_id=:worker, lease=(celers_tasks.lease + :lease_1)
 WHERE celers_tasks.id IN (:ids, …);
 
--- sweep of two queues
-WITH RECURSIVE `each` AS (SELECT CAST(:queue_0 AS CHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin) AS queue_name
-    UNION ALL
-    SELECT CAST(:queue_1 AS CHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin) AS queue_name),
-        level(queue_name, priority) AS (SELECT `each`.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = `each`.queue_name
-        ORDER BY t.priority DESC
-        LIMIT :param_2) AS priority
-    FROM `each`
-    UNION ALL
-    SELECT level.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority < level.priority
-        ORDER BY t.priority DESC
-        LIMIT :param_3) AS anon_1
-    FROM level
-    WHERE level.priority IS NOT NULL)
-SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority = level.priority
-        ORDER BY t.scheduled_at
-        LIMIT :param_1), TIMESTAMPADD(MICROSECOND, ROUND(3155760000 * 1000000),
-            UTC_TIMESTAMP(6))) AS first_due_at, UTC_TIMESTAMP(6) AS now
-FROM level
-WHERE level.priority IS NOT NULL;
-
--- sweep of every queue
-WITH RECURSIVE `each`(queue_name) AS (SELECT (SELECT every.queue_name
-        FROM celers_tasks AS every
-        WHERE every.state = 'pending'
-        ORDER BY every.queue_name
-        LIMIT :param_3) AS queue_name
-    UNION ALL
-    SELECT (SELECT every.queue_name
-        FROM celers_tasks AS every
-        WHERE every.state = 'pending'
-          AND every.queue_name > `each`.queue_name
-        ORDER BY every.queue_name
-        LIMIT :param_4) AS anon_1
-    FROM `each`
-    WHERE `each`.queue_name IS NOT NULL), level(queue_name,
-        priority) AS (SELECT `each`.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = `each`.queue_name
-        ORDER BY t.priority DESC
-        LIMIT :param_2) AS priority
-    FROM `each`
-    UNION ALL
-    SELECT level.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority < level.priority
-        ORDER BY t.priority DESC
-        LIMIT :param_5) AS anon_2
-    FROM level
-    WHERE level.priority IS NOT NULL)
-SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority = level.priority
-        ORDER BY t.scheduled_at
-        LIMIT :param_1), TIMESTAMPADD(MICROSECOND, ROUND(3155760000 * 1000000),
-            UTC_TIMESTAMP(6))) AS first_due_at, UTC_TIMESTAMP(6) AS now
-FROM level
-WHERE level.priority IS NOT NULL;
-
--- UNADOPTED_TASKS
-SELECT celers_tasks.id, celers_tasks.metadata
-FROM celers_tasks
-WHERE celers_tasks.state = 'pending'
-  AND celers_tasks.queue_name = :queue_name_1
-LIMIT :param_1 FOR UPDATE SKIP LOCKED;
-
--- ADOPT
-UPDATE celers_tasks
-SET queue_name=:to_queue, timeout=:to_timeout, group_id=:to_group, chord_id=:to_chord
-WHERE celers_tasks.id = :task_id;
-
 -- HELD
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason
 FROM celers_tasks
@@ -269,6 +182,93 @@ WHERE celers_tasks.id = :task_id;
 UPDATE celers_tasks
 SET state='pending', started_at=NULL, worker_id=NULL, error_message=:message,
     lease=(celers_tasks.lease + :lease_1), crash_count=(celers_tasks.crash_count + :crash_count_1)
+WHERE celers_tasks.id = :task_id;
+
+-- sweep of two queues
+WITH RECURSIVE `each` AS (SELECT CAST(:queue_0 AS CHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin) AS queue_name
+    UNION ALL
+    SELECT CAST(:queue_1 AS CHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin) AS queue_name),
+        level(queue_name, priority) AS (SELECT `each`.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = `each`.queue_name
+        ORDER BY t.priority DESC
+        LIMIT :param_2) AS priority
+    FROM `each`
+    UNION ALL
+    SELECT level.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority < level.priority
+        ORDER BY t.priority DESC
+        LIMIT :param_3) AS anon_1
+    FROM level
+    WHERE level.priority IS NOT NULL)
+SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority = level.priority
+        ORDER BY t.scheduled_at
+        LIMIT :param_1), TIMESTAMPADD(MICROSECOND, ROUND(3155760000 * 1000000),
+            UTC_TIMESTAMP(6))) AS first_due_at, UTC_TIMESTAMP(6) AS now
+FROM level
+WHERE level.priority IS NOT NULL;
+
+-- sweep of every queue
+WITH RECURSIVE `each`(queue_name) AS (SELECT (SELECT every.queue_name
+        FROM celers_tasks AS every
+        WHERE every.state = 'pending'
+        ORDER BY every.queue_name
+        LIMIT :param_3) AS queue_name
+    UNION ALL
+    SELECT (SELECT every.queue_name
+        FROM celers_tasks AS every
+        WHERE every.state = 'pending'
+          AND every.queue_name > `each`.queue_name
+        ORDER BY every.queue_name
+        LIMIT :param_4) AS anon_1
+    FROM `each`
+    WHERE `each`.queue_name IS NOT NULL), level(queue_name,
+        priority) AS (SELECT `each`.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = `each`.queue_name
+        ORDER BY t.priority DESC
+        LIMIT :param_2) AS priority
+    FROM `each`
+    UNION ALL
+    SELECT level.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority < level.priority
+        ORDER BY t.priority DESC
+        LIMIT :param_5) AS anon_2
+    FROM level
+    WHERE level.priority IS NOT NULL)
+SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority = level.priority
+        ORDER BY t.scheduled_at
+        LIMIT :param_1), TIMESTAMPADD(MICROSECOND, ROUND(3155760000 * 1000000),
+            UTC_TIMESTAMP(6))) AS first_due_at, UTC_TIMESTAMP(6) AS now
+FROM level
+WHERE level.priority IS NOT NULL;
+
+-- UNADOPTED_TASKS
+SELECT celers_tasks.id, celers_tasks.metadata
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue_name_1
+LIMIT :param_1 FOR UPDATE SKIP LOCKED;
+
+-- ADOPT
+UPDATE celers_tasks
+SET queue_name=:to_queue, timeout=:to_timeout, group_id=:to_group, chord_id=:to_chord
 WHERE celers_tasks.id = :task_id;
 
 -- REGISTER_WORKER

@@ -83,96 +83,6 @@ SET state='processing', started_at=statement_timestamp(), worker_id=:worker::VAR
     lease=(celers_tasks.lease + :lease_1::BIGINT)
 WHERE celers_tasks.id IN (:ids, …);
 
--- sweep of two queues
-WITH RECURSIVE each AS (SELECT CAST(:queue_0 AS VARCHAR(128)) AS queue_name
-    UNION ALL
-    SELECT CAST(:queue_1 AS VARCHAR(128)) AS queue_name), level(queue_name,
-        priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = each.queue_name
-        ORDER BY t.priority DESC
-        LIMIT :param_2::INTEGER) AS priority
-    FROM each
-    UNION ALL
-    SELECT level.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority < level.priority
-        ORDER BY t.priority DESC
-        LIMIT :param_3::INTEGER) AS anon_1
-    FROM level
-    WHERE level.priority IS NOT NULL)
-SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority = level.priority
-        ORDER BY t.scheduled_at
-        LIMIT :param_1::INTEGER),
-            (statement_timestamp() + make_interval(secs => 3155760000))) AS first_due_at,
-            statement_timestamp() AS now
-FROM level
-WHERE level.priority IS NOT NULL;
-
--- sweep of every queue
-WITH RECURSIVE each(queue_name) AS (SELECT (SELECT every.queue_name
-        FROM celers_tasks AS every
-        WHERE every.state = 'pending'
-        ORDER BY every.queue_name
-        LIMIT :param_3::INTEGER) AS queue_name
-    UNION ALL
-    SELECT (SELECT every.queue_name
-        FROM celers_tasks AS every
-        WHERE every.state = 'pending'
-          AND every.queue_name > each.queue_name
-        ORDER BY every.queue_name
-        LIMIT :param_4::INTEGER) AS anon_1
-    FROM each
-    WHERE each.queue_name IS NOT NULL), level(queue_name, priority) AS (SELECT each.queue_name AS queue_name,
-        (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = each.queue_name
-        ORDER BY t.priority DESC
-        LIMIT :param_2::INTEGER) AS priority
-    FROM each
-    UNION ALL
-    SELECT level.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority < level.priority
-        ORDER BY t.priority DESC
-        LIMIT :param_5::INTEGER) AS anon_2
-    FROM level
-    WHERE level.priority IS NOT NULL)
-SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority = level.priority
-        ORDER BY t.scheduled_at
-        LIMIT :param_1::INTEGER),
-            (statement_timestamp() + make_interval(secs => 3155760000))) AS first_due_at,
-            statement_timestamp() AS now
-FROM level
-WHERE level.priority IS NOT NULL;
-
--- UNADOPTED_TASKS
-SELECT celers_tasks.id, celers_tasks.metadata
-FROM celers_tasks
-WHERE celers_tasks.state = 'pending'
-  AND celers_tasks.queue_name = :queue_name_1::VARCHAR
-LIMIT :param_1::INTEGER FOR UPDATE SKIP LOCKED;
-
--- ADOPT
-UPDATE celers_tasks
-SET queue_name=:to_queue::VARCHAR, timeout=:to_timeout, group_id=:to_group::VARCHAR,
-    chord_id=:to_chord::VARCHAR
-WHERE celers_tasks.id = :task_id::UUID;
-
 -- HELD
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason
 FROM celers_tasks
@@ -278,6 +188,96 @@ UPDATE celers_tasks
 SET state='pending', started_at=NULL, worker_id=NULL, error_message=:message::VARCHAR,
     lease=(celers_tasks.lease + :lease_1::BIGINT),
     crash_count=(celers_tasks.crash_count + :crash_count_1::INTEGER)
+WHERE celers_tasks.id = :task_id::UUID;
+
+-- sweep of two queues
+WITH RECURSIVE each AS (SELECT CAST(:queue_0 AS VARCHAR(128)) AS queue_name
+    UNION ALL
+    SELECT CAST(:queue_1 AS VARCHAR(128)) AS queue_name), level(queue_name,
+        priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = each.queue_name
+        ORDER BY t.priority DESC
+        LIMIT :param_2::INTEGER) AS priority
+    FROM each
+    UNION ALL
+    SELECT level.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority < level.priority
+        ORDER BY t.priority DESC
+        LIMIT :param_3::INTEGER) AS anon_1
+    FROM level
+    WHERE level.priority IS NOT NULL)
+SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority = level.priority
+        ORDER BY t.scheduled_at
+        LIMIT :param_1::INTEGER),
+            (statement_timestamp() + make_interval(secs => 3155760000))) AS first_due_at,
+            statement_timestamp() AS now
+FROM level
+WHERE level.priority IS NOT NULL;
+
+-- sweep of every queue
+WITH RECURSIVE each(queue_name) AS (SELECT (SELECT every.queue_name
+        FROM celers_tasks AS every
+        WHERE every.state = 'pending'
+        ORDER BY every.queue_name
+        LIMIT :param_3::INTEGER) AS queue_name
+    UNION ALL
+    SELECT (SELECT every.queue_name
+        FROM celers_tasks AS every
+        WHERE every.state = 'pending'
+          AND every.queue_name > each.queue_name
+        ORDER BY every.queue_name
+        LIMIT :param_4::INTEGER) AS anon_1
+    FROM each
+    WHERE each.queue_name IS NOT NULL), level(queue_name, priority) AS (SELECT each.queue_name AS queue_name,
+        (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = each.queue_name
+        ORDER BY t.priority DESC
+        LIMIT :param_2::INTEGER) AS priority
+    FROM each
+    UNION ALL
+    SELECT level.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority < level.priority
+        ORDER BY t.priority DESC
+        LIMIT :param_5::INTEGER) AS anon_2
+    FROM level
+    WHERE level.priority IS NOT NULL)
+SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority = level.priority
+        ORDER BY t.scheduled_at
+        LIMIT :param_1::INTEGER),
+            (statement_timestamp() + make_interval(secs => 3155760000))) AS first_due_at,
+            statement_timestamp() AS now
+FROM level
+WHERE level.priority IS NOT NULL;
+
+-- UNADOPTED_TASKS
+SELECT celers_tasks.id, celers_tasks.metadata
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue_name_1::VARCHAR
+LIMIT :param_1::INTEGER FOR UPDATE SKIP LOCKED;
+
+-- ADOPT
+UPDATE celers_tasks
+SET queue_name=:to_queue::VARCHAR, timeout=:to_timeout, group_id=:to_group::VARCHAR,
+    chord_id=:to_chord::VARCHAR
 WHERE celers_tasks.id = :task_id::UUID;
 
 -- REGISTER_WORKER

@@ -82,93 +82,6 @@ SET state='processing', started_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), work
     lease=(celers_tasks.lease + :lease_1)
 WHERE celers_tasks.id IN (:ids, …);
 
--- sweep of two queues
-WITH RECURSIVE "each" AS (SELECT CAST(:queue_0 AS VARCHAR(128)) AS queue_name
-    UNION ALL
-    SELECT CAST(:queue_1 AS VARCHAR(128)) AS queue_name), level(queue_name,
-        priority) AS (SELECT "each".queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = "each".queue_name
-        ORDER BY t.priority DESC
-        LIMIT :param_3 OFFSET :param_4) AS priority
-    FROM "each"
-    UNION ALL
-    SELECT level.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority < level.priority
-        ORDER BY t.priority DESC
-        LIMIT :param_5 OFFSET :param_6) AS anon_1
-    FROM level
-    WHERE level.priority IS NOT NULL)
-SELECT level.queue_name, level.priority, min((SELECT t.scheduled_at
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority = level.priority
-        ORDER BY t.scheduled_at
-        LIMIT :param_1 OFFSET :param_2), strftime('%Y-%m-%d %H:%M:%f000', 'now', round(3155760000,
-            3) || ' seconds')) AS first_due_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now
-FROM level
-WHERE level.priority IS NOT NULL;
-
--- sweep of every queue
-WITH RECURSIVE "each"(queue_name) AS (SELECT (SELECT every.queue_name
-        FROM celers_tasks AS every
-        WHERE every.state = 'pending'
-        ORDER BY every.queue_name
-        LIMIT :param_5 OFFSET :param_6) AS queue_name
-    UNION ALL
-    SELECT (SELECT every.queue_name
-        FROM celers_tasks AS every
-        WHERE every.state = 'pending'
-          AND every.queue_name > "each".queue_name
-        ORDER BY every.queue_name
-        LIMIT :param_7 OFFSET :param_8) AS anon_1
-    FROM "each"
-    WHERE "each".queue_name IS NOT NULL), level(queue_name,
-        priority) AS (SELECT "each".queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = "each".queue_name
-        ORDER BY t.priority DESC
-        LIMIT :param_3 OFFSET :param_4) AS priority
-    FROM "each"
-    UNION ALL
-    SELECT level.queue_name AS queue_name, (SELECT t.priority
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority < level.priority
-        ORDER BY t.priority DESC
-        LIMIT :param_9 OFFSET :param_10) AS anon_2
-    FROM level
-    WHERE level.priority IS NOT NULL)
-SELECT level.queue_name, level.priority, min((SELECT t.scheduled_at
-        FROM celers_tasks AS t
-        WHERE t.state = 'pending'
-          AND t.queue_name = level.queue_name
-          AND t.priority = level.priority
-        ORDER BY t.scheduled_at
-        LIMIT :param_1 OFFSET :param_2), strftime('%Y-%m-%d %H:%M:%f000', 'now', round(3155760000,
-            3) || ' seconds')) AS first_due_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now
-FROM level
-WHERE level.priority IS NOT NULL;
-
--- UNADOPTED_TASKS
-SELECT celers_tasks.id, celers_tasks.metadata
-FROM celers_tasks
-WHERE celers_tasks.state = 'pending'
-  AND celers_tasks.queue_name = :queue_name_1
-LIMIT :param_1 OFFSET :param_2;
-
--- ADOPT
-UPDATE celers_tasks
-SET queue_name=:to_queue, timeout=:to_timeout, group_id=:to_group, chord_id=:to_chord
-WHERE celers_tasks.id = :task_id;
-
 -- HELD
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason
 FROM celers_tasks
@@ -272,6 +185,93 @@ WHERE celers_tasks.id = :task_id;
 UPDATE celers_tasks
 SET state='pending', started_at=NULL, worker_id=NULL, error_message=:message,
     lease=(celers_tasks.lease + :lease_1), crash_count=(celers_tasks.crash_count + :crash_count_1)
+WHERE celers_tasks.id = :task_id;
+
+-- sweep of two queues
+WITH RECURSIVE "each" AS (SELECT CAST(:queue_0 AS VARCHAR(128)) AS queue_name
+    UNION ALL
+    SELECT CAST(:queue_1 AS VARCHAR(128)) AS queue_name), level(queue_name,
+        priority) AS (SELECT "each".queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = "each".queue_name
+        ORDER BY t.priority DESC
+        LIMIT :param_3 OFFSET :param_4) AS priority
+    FROM "each"
+    UNION ALL
+    SELECT level.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority < level.priority
+        ORDER BY t.priority DESC
+        LIMIT :param_5 OFFSET :param_6) AS anon_1
+    FROM level
+    WHERE level.priority IS NOT NULL)
+SELECT level.queue_name, level.priority, min((SELECT t.scheduled_at
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority = level.priority
+        ORDER BY t.scheduled_at
+        LIMIT :param_1 OFFSET :param_2), strftime('%Y-%m-%d %H:%M:%f000', 'now', round(3155760000,
+            3) || ' seconds')) AS first_due_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now
+FROM level
+WHERE level.priority IS NOT NULL;
+
+-- sweep of every queue
+WITH RECURSIVE "each"(queue_name) AS (SELECT (SELECT every.queue_name
+        FROM celers_tasks AS every
+        WHERE every.state = 'pending'
+        ORDER BY every.queue_name
+        LIMIT :param_5 OFFSET :param_6) AS queue_name
+    UNION ALL
+    SELECT (SELECT every.queue_name
+        FROM celers_tasks AS every
+        WHERE every.state = 'pending'
+          AND every.queue_name > "each".queue_name
+        ORDER BY every.queue_name
+        LIMIT :param_7 OFFSET :param_8) AS anon_1
+    FROM "each"
+    WHERE "each".queue_name IS NOT NULL), level(queue_name,
+        priority) AS (SELECT "each".queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = "each".queue_name
+        ORDER BY t.priority DESC
+        LIMIT :param_3 OFFSET :param_4) AS priority
+    FROM "each"
+    UNION ALL
+    SELECT level.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority < level.priority
+        ORDER BY t.priority DESC
+        LIMIT :param_9 OFFSET :param_10) AS anon_2
+    FROM level
+    WHERE level.priority IS NOT NULL)
+SELECT level.queue_name, level.priority, min((SELECT t.scheduled_at
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority = level.priority
+        ORDER BY t.scheduled_at
+        LIMIT :param_1 OFFSET :param_2), strftime('%Y-%m-%d %H:%M:%f000', 'now', round(3155760000,
+            3) || ' seconds')) AS first_due_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now
+FROM level
+WHERE level.priority IS NOT NULL;
+
+-- UNADOPTED_TASKS
+SELECT celers_tasks.id, celers_tasks.metadata
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue_name_1
+LIMIT :param_1 OFFSET :param_2;
+
+-- ADOPT
+UPDATE celers_tasks
+SET queue_name=:to_queue, timeout=:to_timeout, group_id=:to_group, chord_id=:to_chord
 WHERE celers_tasks.id = :task_id;
 
 -- REGISTER_WORKER

@@ -1,0 +1,112 @@
+"""The statements about leases: workers' rows, and the tasks of workers that are gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    Delete,
+    Insert,
+    Integer,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from celers_worker.store import sql
+from celers_worker.store.schema import tasks, workers
+from celers_worker.store.statements import PROCESSING
+
+REGISTER_WORKER: Insert = insert(workers).values(
+    id=bindparam("worker"),
+    name=bindparam("label"),
+    host=bindparam("on_host"),
+    pid=bindparam("process"),
+    version=bindparam("of_version"),
+    queues=bindparam("serves", type_=workers.c.queues.type),
+    handlers=bindparam("knows", type_=workers.c.handlers.type),
+    concurrency=bindparam("permits"),
+    started_at=sql.now(),
+    heartbeat_at=sql.now(),
+    expires_at=sql.later(bindparam("lease_seconds")),
+)
+#: A lease that ran out is never renewed: its tasks may be somebody else's already.
+RENEW_WORKER: Update = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"), workers.c.expires_at > sql.now())
+    .values(
+        heartbeat_at=sql.now(),
+        expires_at=sql.later(bindparam("lease_seconds")),
+        running=func.coalesce(bindparam("runs", type_=Integer), workers.c.running),
+        state=func.coalesce(bindparam("in_state", type_=workers.c.state.type), workers.c.state),
+    )
+)
+DEREGISTER_WORKER: Delete = delete(workers).where(workers.c.id == bindparam("worker"))
+
+LEASES: Select[Any] = select(
+    tasks.c.id, tasks.c.lease, tasks.c.cancel_requested_at, tasks.c.cancel_reason
+).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
+
+TASKS_OF_WORKER: Select[Any] = (
+    select(tasks.c.id)
+    .where(tasks.c.state == PROCESSING, tasks.c.worker_id == bindparam("worker"))
+    .with_for_update(skip_locked=True)
+)
+
+LOST_WORKERS: Select[Any] = select(workers.c.id).where(
+    workers.c.expires_at <= sql.now(), workers.c.state != "lost"
+)
+#: Without those who froze in the middle of a heartbeat: they hold their rows.
+LOST_WORKERS_LET_GO: Select[Any] = LOST_WORKERS.where(
+    workers.c.id.in_(bindparam("lost", expanding=True))
+).with_for_update(skip_locked=True)
+MARK_LOST: Update = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"), workers.c.expires_at <= sql.now())
+    .values(state="lost", running=0)
+)
+
+_alive = exists().where(workers.c.id == tasks.c.worker_id, workers.c.expires_at > sql.now())
+_ORPHANED = [
+    tasks.c.id,
+    tasks.c.lease,
+    tasks.c.retry_count,
+    tasks.c.crash_count,
+    tasks.c.max_retries,
+    tasks.c.worker_id,
+    tasks.c.started_at,
+    tasks.c.cancel_requested_at,
+    tasks.c.cancel_reason,
+]
+#: Tasks of these lost workers. That no live worker row stands behind them is part of the statement.
+ORPHANS_OF: Select[Any] = (
+    select(*_ORPHANED)
+    .where(
+        tasks.c.state == PROCESSING,
+        tasks.c.worker_id.in_(bindparam("lost", expanding=True)),
+        ~_alive,
+    )
+    .limit(bindparam("room", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+#: Tasks whose worker's row is gone altogether, or that a foreign worker took an hour ago.
+ORPHANS: Select[Any] = (
+    select(*_ORPHANED)
+    .where(
+        tasks.c.state == PROCESSING,
+        or_(
+            and_(tasks.c.worker_id.is_not(None), ~_alive),
+            and_(tasks.c.worker_id.is_(None), tasks.c.started_at < sql.later(-3600)),
+        ),
+    )
+    .limit(bindparam("room", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
