@@ -18,7 +18,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(PACKAGE) ## Run the demonstration (TREE=folder to look through)
-	$(BIN)/python -m examples.demo $(TREE)
+	$(BIN)/python -m examples.demo $(if $(TREE),"$(TREE)")
 
 install: $(DEVELOPMENT) ## Create .venv with the package and the tools (PYTHON=python3.13)
 

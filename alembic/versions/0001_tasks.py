@@ -13,7 +13,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from celers_worker.store.migrate import create_index, create_table, drop_table
 from celers_worker.store.postgres import statements as postgres
 from celers_worker.store.sql import column_now
-from celers_worker.store.types import Id, UtcDateTime
+from celers_worker.store.types import Id, LenientJson, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -54,7 +54,8 @@ def content():
 
 
 def json():
-    return sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+    kinds = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+    return kinds.with_variant(LenientJson(), "sqlite")
 
 
 def task_columns(*, by_completion=False):

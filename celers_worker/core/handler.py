@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ class Context:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._stopped = threading.Event()
+        self._stopped = False  # a thread may look at it while the loop sets it
 
     @property
     def attempt(self) -> int:
@@ -44,11 +43,11 @@ class Context:
         Coroutines are cancelled anyway. A plain function cannot be interrupted, so one that runs
         long looks here from time to time.
         """
-        return self._stopped.is_set()
+        return self._stopped
 
     def stop(self) -> None:
         """Tell the handler that its run should end. Called by the worker."""
-        self._stopped.set()
+        self._stopped = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +65,14 @@ class Handler:
     concurrency: int | None = None
     signature: inspect.Signature = field(repr=False)
     context_parameter: str | None = None
+    exact: frozenset[str] | None = field(init=False, repr=False)
+    """The names of all parameters, if all may be given by name: then nothing needs binding."""
+
+    def __post_init__(self) -> None:
+        parameters = self.signature.parameters.values()
+        free = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+        simple = not any(parameter.kind in free for parameter in parameters)
+        object.__setattr__(self, "exact", frozenset(self.signature.parameters) if simple else None)
 
     @property
     def place(self) -> str:
@@ -87,6 +94,10 @@ class Handler:
         self, args: list[Any], kwargs: dict[str, Any], context: Context
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bind decoded arguments and the context. Raises PayloadError if they do not fit."""
+        if not args and kwargs.keys() == self.exact:
+            if self.context_parameter is not None:
+                kwargs[self.context_parameter] = context
+            return (), kwargs
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:

@@ -74,7 +74,7 @@ class Watchdog:
     def _watch(self) -> None:
         store: DirectStore | None = None
         renewed = reported = 0.0
-        while not self._stopped.wait(_LOOK):
+        while not self._rest():
             blocked = time.monotonic() - self._beat
             if blocked < 2 * _LOOK:
                 reported = 0.0
@@ -90,6 +90,15 @@ class Watchdog:
                 self._renew(store)
         if store is not None:
             store.close()
+
+    def _rest(self) -> bool:
+        """Wait until the next look; True when it is the end."""
+        began = time.monotonic()
+        stopped = self._stopped.wait(_LOOK)
+        if time.monotonic() - began > 2 * _LOOK:
+            # This thread could not run either: the process was frozen, and no handler is at fault.
+            self._beat = time.monotonic()
+        return stopped
 
     def _renew(self, store: DirectStore) -> None:
         sent = time.monotonic()

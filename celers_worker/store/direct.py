@@ -112,7 +112,7 @@ def _engine(url: URL, options: StoreOptions) -> Engine:
     arguments: dict[str, Any]
     match url.get_backend_name():
         case "sqlite":
-            return sqlite_engine(url, busy_timeout=call)
+            return sqlite_engine(url, busy_timeout=call, pool_size=options.pool_size)
         case "postgresql":
             arguments = {
                 "connect_timeout": connect,

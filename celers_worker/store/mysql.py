@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from celers_worker.core.task import NewTask, TaskState
-from celers_worker.store import statements
+from celers_worker.core.task import Demand, NewTask, TaskState
+from celers_worker.store import statements, sweeps
 from celers_worker.store.base import Store, StoreOptions
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.values import new_values
@@ -49,6 +50,33 @@ class MySQLTransaction(Transaction):
         ]
         statement = statements.INSERT_ROWS_UNLESS_KNOWN if unless_known else statements.INSERT_ROWS
         self.connection.execute(statement, rows)
+
+    def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
+        """Probe by probe: neither server bounds a scan in a subquery by a value from outside it.
+
+        One statement for all levels, as elsewhere, walked through every waiting task: 114 ms for
+        200,000 of them on MariaDB 10.11, against 1 ms so.
+        """
+        found = []
+        for queue in self._queues(demand):
+            values: dict[str, Any] = {"queue": queue}
+            level = self.connection.execute(sweeps.TOP_LEVEL, values).scalar()
+            while level is not None:
+                values["at_priority"] = level
+                first = self.connection.execute(sweeps.FIRST_OF_LEVEL, values).first()
+                if first is not None:
+                    found.append((queue, level, first[0], first[1]))
+                level = self.connection.execute(sweeps.NEXT_LEVEL, values).scalar()
+        return found
+
+    def _queues(self, demand: Demand) -> Iterator[str]:
+        if demand.others is None:
+            yield from (sweeps.UNADOPTED, *demand.queues)
+            return
+        queue = self.connection.execute(sweeps.FIRST_QUEUE).scalar()
+        while queue is not None:
+            yield queue
+            queue = self.connection.execute(sweeps.NEXT_QUEUE, {"queue": queue}).scalar()
 
 
 class MySQLStore(Store):

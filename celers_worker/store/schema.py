@@ -57,7 +57,7 @@ def _json() -> TypeEngine[Any]:
     return (
         JSON(none_as_null=True)
         .with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
-        .with_variant(LenientJson(none_as_null=True), "sqlite")
+        .with_variant(LenientJson(), "sqlite")
     )
 
 

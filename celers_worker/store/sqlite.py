@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.pool import NullPool
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.store.base import Store, StoreOptions, Wakeup
@@ -32,15 +31,17 @@ GROUP = 64
 LOOK = 0.005
 
 
-def sqlite_engine(url: URL, *, busy_timeout: float) -> Engine:
+def sqlite_engine(url: URL, *, busy_timeout: float, pool_size: int = 1) -> Engine:
     """An engine whose transactions take the write lock when they begin.
+
+    Its connections are kept: to close a file's last one costs a checkpoint, each time.
 
     A transaction that starts as a reader and then writes fails at once when another has written in
     between, whatever the timeout; one that takes the lock first only waits.
     """
     engine = create_engine(
         url,
-        poolclass=NullPool,
+        pool_size=pool_size,
         hide_parameters=True,
         connect_args={"timeout": busy_timeout, "check_same_thread": False},
     )

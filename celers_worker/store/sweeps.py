@@ -97,6 +97,29 @@ def _every_queue() -> Any:
     )
 
 
+# --- the same probe by probe, for servers that do not bound a correlated scan ---
+
+_WAITS = tasks.c.state == PENDING
+_HERE = (_WAITS, tasks.c.queue_name == bindparam("queue"))
+
+FIRST_QUEUE: Select[Any] = (
+    select(tasks.c.queue_name).where(_WAITS).order_by(tasks.c.queue_name).limit(1)
+)
+NEXT_QUEUE: Select[Any] = FIRST_QUEUE.where(tasks.c.queue_name > bindparam("queue"))
+TOP_LEVEL: Select[Any] = (
+    select(tasks.c.priority).where(*_HERE).order_by(tasks.c.priority.desc()).limit(1)
+)
+NEXT_LEVEL: Select[Any] = TOP_LEVEL.where(tasks.c.priority < bindparam("at_priority"))
+FIRST_OF_LEVEL: Select[Any] = (
+    select(sql.earlier(tasks.c.scheduled_at, sql.later(_FAR)), sql.now())
+    .where(*_HERE, tasks.c.priority == bindparam("at_priority"))
+    .order_by(tasks.c.scheduled_at)
+    .limit(1)
+)
+
+
+# --- what foreign producers wrote ---
+
 UNADOPTED_TASKS: Select[Any] = (
     select(tasks.c.id, tasks.c.metadata)
     .where(tasks.c.state == PENDING, tasks.c.queue_name == UNADOPTED)

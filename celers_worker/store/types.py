@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CHAR, JSON, DateTime, Uuid
+import msgspec
+from sqlalchemy import CHAR, DateTime, Text, Uuid
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -45,23 +45,25 @@ class Id(TypeDecorator[UUID]):
         return value if value is None or dialect.name == "postgresql" else UUID(value)
 
 
-class LenientJson(JSON):
-    """JSON where the database does not check it: what another program broke reads as NULL.
+class LenientJson(TypeDecorator[Any]):
+    """JSON where the database does not check it: what another program broke reads as None.
 
     Else one row that nobody can read would stop every claim that meets it.
     """
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Send a document."""
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Read a document."""
-        strict = super().result_processor(dialect, coltype)
-
-        def read(value: Any) -> Any:
-            try:
-                return strict(value) if strict is not None else value
-            except ValueError:
-                return None
-
-        return read
+        try:
+            return None if value is None else msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -47,7 +47,7 @@ HOSTILE: list[Any] = [
     *("..", ".hidden", "trailing ", "a:4", "a\n", "\0", "\ud800", 7),
 ]
 
-BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+BAD_OPTIONS: dict[str, tuple[Any, str]] = {
     # rows 13, 17, 18 and 19
     "naive datetime": ({"at": datetime.datetime(2040, 1, 1)}, "no time zone"),
     "year 10000": ({"at": datetime.datetime.max.replace(tzinfo=UTC)}, "the year must lie"),
@@ -141,11 +141,12 @@ async def test_a_bad_argument_is_refused_with_its_place_and_nothing_is_written(
     @app.task()
     def send(value: Any) -> None: ...
 
-    for enqueue in (send.enqueue_sync, lambda value: app.enqueue_sync("else", value=value)):
-        with pytest.raises(PayloadError) as refused:
-            enqueue(value)
-        assert words in str(refused.value)
-        assert len(str(refused.value)) < 500
+    with pytest.raises(PayloadError) as refused:
+        send.enqueue_sync(value)
+    assert words in str(refused.value)
+    assert len(str(refused.value)) < 500
+    with pytest.raises(PayloadError):
+        app.enqueue_sync("else", value=value)
     with pytest.raises(ValueError, match="args"):
         await send.enqueue(value)
     with pytest.raises(PayloadError):
@@ -184,7 +185,8 @@ async def test_what_is_just_within_the_limits_is_kept_as_it_is(
     @app.task()
     def send(value: Any) -> None: ...
 
-    for value in (2**63, -(2**63), 1.5e300, nested(28), "x" * 1_000_000, "é🎉\u2028", [], {}):
+    values: list[Any] = [2**63, -(2**63), 1.5e300, nested(28), "x" * 1_000_000, "é🎉\u2028", [], {}]
+    for value in values:
         task = await send.enqueue(value)
         assert decode(live_row(direct, task.id).payload) == {"value": value}
     task = await send.with_(

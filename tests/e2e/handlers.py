@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from celers_worker import Celers, Context, backoff
@@ -22,7 +23,7 @@ def note(what: str, context: Context) -> None:
 
 
 @contextlib.contextmanager
-def noted(context: Context):
+def noted(context: Context) -> Iterator[None]:
     note("start", context)
     try:
         yield
@@ -31,38 +32,38 @@ def noted(context: Context):
 
 
 @app.task(backoff=_SOON)
-async def work(seconds: float, *, context: Context) -> int:
+async def work(context: Context, seconds: float) -> int:
     with noted(context):
         await asyncio.sleep(seconds)
     return context.attempt
 
 
 @app.task(queue="narrow", backoff=_SOON)
-async def narrow(seconds: float, *, context: Context) -> None:
+async def narrow(context: Context, seconds: float) -> None:
     with noted(context):
         await asyncio.sleep(seconds)
 
 
 @app.task(queue="many", concurrency=3, backoff=_SOON)
-async def limited(seconds: float, *, context: Context) -> None:
+async def limited(context: Context, seconds: float) -> None:
     with noted(context):
         await asyncio.sleep(seconds)
 
 
 @app.task(backoff=_SOON)
-def in_thread(seconds: float, *, context: Context) -> None:
+def in_thread(context: Context, seconds: float) -> None:
     with noted(context):
         time.sleep(seconds)
 
 
 @app.task(max_retries=50)
-async def poison(*, context: Context) -> None:
+async def poison(context: Context) -> None:
     note("start", context)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task(max_retries=0)
-async def wait_for_file(path: str, *, context: Context) -> str:
+async def wait_for_file(context: Context, path: str) -> str:
     with noted(context):
         gate = Path(path)
         # A file is what another process can make; nothing tells of it.

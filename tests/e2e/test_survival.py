@@ -87,7 +87,7 @@ def test_a_task_that_kills_its_workers_ends_in_the_dead_letter_queue(
     # T13, T24, T33
     def scenario(project: Project) -> None:
         [poison] = project.enqueue([handlers.poison.call()])
-        healthy = project.enqueue(calls(5, 0.01))
+        healthy = project.enqueue(calls(3, 0.01))
 
         def keep_two_workers_alive() -> bool:
             if sum(worker.process.poll() is None for worker in project.workers) < 2:
@@ -156,6 +156,24 @@ def test_a_frozen_workers_outcome_is_refused_after_its_task_ran_elsewhere(
         eventually_sync(lambda: project.task(later).state is TaskState.COMPLETED)
 
     everywhere(scenario)
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_a_worker_that_was_frozen_for_long_blames_no_handler_and_goes_on(project: Project) -> None:
+    # A loop that does not come back for ten leases ends the process: this one could not.
+    quick = {"CELERS_WORKER_LEASE": "200ms", "CELERS_WORKER_HEARTBEAT_INTERVAL": "100ms"}
+    quick["CELERS_WORKER_REAP_INTERVAL"] = "100ms"
+    worker = project.worker(settings=quick).ready()
+    project.freeze(worker)
+    began = time.monotonic()
+    eventually_sync(lambda: time.monotonic() - began > 3)
+
+    worker.signal(signal.SIGCONT)
+
+    [task] = project.enqueue(calls(1, 0))
+    eventually_sync(lambda: project.task(task).state is TaskState.COMPLETED)
+    assert worker.process.poll() is None
+    assert not worker.said("the event loop is blocked by a handler")
 
 
 def test_two_workers_share_a_load_and_never_run_a_task_twice(project: Project) -> None:

@@ -28,8 +28,8 @@ class Seen:
 
     def __init__(self, events: Events) -> None:
         self.all: list[object] = []
-        for _, kind in inspect.getmembers(facts, dataclasses.is_dataclass):
-            if kind.__module__ == facts.__name__:
+        for _, kind in inspect.getmembers(facts, inspect.isclass):
+            if kind.__module__ == facts.__name__ and dataclasses.is_dataclass(kind):
                 events.listen(kind, self.all.append)
 
     def of(self, kind: type[Event]) -> list[Event]:

@@ -259,6 +259,48 @@ SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
 FROM level
 WHERE level.priority IS NOT NULL;
 
+-- FIRST_QUEUE
+SELECT celers_tasks.queue_name
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+ORDER BY celers_tasks.queue_name
+LIMIT :param_1;
+
+-- NEXT_QUEUE
+SELECT celers_tasks.queue_name
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name > :queue
+ORDER BY celers_tasks.queue_name
+LIMIT :param_1;
+
+-- TOP_LEVEL
+SELECT celers_tasks.priority
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue
+ORDER BY celers_tasks.priority DESC
+LIMIT :param_1;
+
+-- NEXT_LEVEL
+SELECT celers_tasks.priority
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue
+  AND celers_tasks.priority < :at_priority
+ORDER BY celers_tasks.priority DESC
+LIMIT :param_1;
+
+-- FIRST_OF_LEVEL
+SELECT least(celers_tasks.scheduled_at, TIMESTAMPADD(MICROSECOND, ROUND(3155760000 * 1000000),
+    UTC_TIMESTAMP(6))) AS earlier_1, UTC_TIMESTAMP(6) AS now_1
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue
+  AND celers_tasks.priority = :at_priority
+ORDER BY celers_tasks.scheduled_at
+LIMIT :param_1;
+
 -- UNADOPTED_TASKS
 SELECT celers_tasks.id, celers_tasks.metadata
 FROM celers_tasks

@@ -267,6 +267,48 @@ SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
 FROM level
 WHERE level.priority IS NOT NULL;
 
+-- FIRST_QUEUE
+SELECT celers_tasks.queue_name
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+ORDER BY celers_tasks.queue_name
+LIMIT :param_1::INTEGER;
+
+-- NEXT_QUEUE
+SELECT celers_tasks.queue_name
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name > :queue::VARCHAR
+ORDER BY celers_tasks.queue_name
+LIMIT :param_1::INTEGER;
+
+-- TOP_LEVEL
+SELECT celers_tasks.priority
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue::VARCHAR
+ORDER BY celers_tasks.priority DESC
+LIMIT :param_1::INTEGER;
+
+-- NEXT_LEVEL
+SELECT celers_tasks.priority
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue::VARCHAR
+  AND celers_tasks.priority < :at_priority::INTEGER
+ORDER BY celers_tasks.priority DESC
+LIMIT :param_1::INTEGER;
+
+-- FIRST_OF_LEVEL
+SELECT least(celers_tasks.scheduled_at,
+    (statement_timestamp() + make_interval(secs => 3155760000))) AS earlier_1, statement_timestamp() AS now_1
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue::VARCHAR
+  AND celers_tasks.priority = :at_priority::INTEGER
+ORDER BY celers_tasks.scheduled_at
+LIMIT :param_1::INTEGER;
+
 -- UNADOPTED_TASKS
 SELECT celers_tasks.id, celers_tasks.metadata
 FROM celers_tasks

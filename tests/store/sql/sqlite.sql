@@ -262,6 +262,48 @@ SELECT level.queue_name, level.priority, min((SELECT t.scheduled_at
 FROM level
 WHERE level.priority IS NOT NULL;
 
+-- FIRST_QUEUE
+SELECT celers_tasks.queue_name
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+ORDER BY celers_tasks.queue_name
+LIMIT :param_1 OFFSET :param_2;
+
+-- NEXT_QUEUE
+SELECT celers_tasks.queue_name
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name > :queue
+ORDER BY celers_tasks.queue_name
+LIMIT :param_1 OFFSET :param_2;
+
+-- TOP_LEVEL
+SELECT celers_tasks.priority
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue
+ORDER BY celers_tasks.priority DESC
+LIMIT :param_1 OFFSET :param_2;
+
+-- NEXT_LEVEL
+SELECT celers_tasks.priority
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue
+  AND celers_tasks.priority < :at_priority
+ORDER BY celers_tasks.priority DESC
+LIMIT :param_1 OFFSET :param_2;
+
+-- FIRST_OF_LEVEL
+SELECT min(celers_tasks.scheduled_at, strftime('%Y-%m-%d %H:%M:%f000', 'now', round(3155760000,
+    3) || ' seconds')) AS earlier_1, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now_1
+FROM celers_tasks
+WHERE celers_tasks.state = 'pending'
+  AND celers_tasks.queue_name = :queue
+  AND celers_tasks.priority = :at_priority
+ORDER BY celers_tasks.scheduled_at
+LIMIT :param_1 OFFSET :param_2;
+
 -- UNADOPTED_TASKS
 SELECT celers_tasks.id, celers_tasks.metadata
 FROM celers_tasks
