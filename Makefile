@@ -4,6 +4,8 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 TREE ?=
+# More than the cores: the end-to-end tests mostly wait for leases to end.
+PROCESSES ?= 3
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -26,10 +28,10 @@ servers: ## Install PostgreSQL and MariaDB for the tests, if they are missing; s
 	@tests/install_servers.sh
 
 test: $(DEVELOPMENT) servers ## Run all tests on PostgreSQL, MariaDB and SQLite (PYTEST_ARGS='-k ...')
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(PYTEST_ARGS)
 
 test-sqlite: $(DEVELOPMENT) ## Run the tests that need no database server
-	$(BIN)/python -m pytest --db sqlite $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --db sqlite $(PYTEST_ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, types and the direction of imports
 	$(BIN)/ruff check

@@ -43,6 +43,8 @@ def adopt_foreign_logs(level: str) -> None:
     """Write what goes through the standard library, of libraries and handlers, in the same form."""
     logging.basicConfig(handlers=[_Foreign()], level=_LEVELS[level], force=True)
     logging.captureWarnings(True)
+    for library in ("alembic", "asyncio", "sqlalchemy"):  # theirs is not the operator's story
+        logging.getLogger(library).setLevel(max(_LEVELS[level], logging.WARNING))
 
 
 class _Foreign(logging.Handler):

@@ -45,20 +45,30 @@ def project(migrated_url: str, tmp_path: Path) -> Iterator[Project]:
 @pytest.fixture
 def everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Everywhere]:
     """Plays a scenario on every database at the same time: they wait for leases together."""
+    with projects_everywhere(request, tmp_path) as projects:
+        yield lambda scenario: play(scenario, projects)
+
+
+@contextmanager
+def projects_everywhere(
+    request: pytest.FixtureRequest, folder: Path
+) -> Iterator[dict[str, Project]]:
+    """A project on each database that was asked for."""
     chosen: list[str] = request.config.getoption("db") or DATABASES
     projects: dict[str, Project] = {}
     with ExitStack() as stack:
         for database in chosen:
-            url = stack.enter_context(_new_database(request, database, tmp_path))
-            folder = tmp_path / database
-            folder.mkdir()
+            url = stack.enter_context(_new_database(request, database, folder))
+            place = folder / database
+            place.mkdir()
             direct = make_direct_store(url)
-            projects[database] = stack.enter_context(Project(url, folder, direct))
+            projects[database] = stack.enter_context(Project(url, place, direct))
             migrate.upgrade(direct)
-        yield lambda scenario: _play(scenario, projects)
+        yield projects
 
 
-def _play(scenario: Scenario, projects: dict[str, Project]) -> None:
+def play(scenario: Scenario, projects: dict[str, Project]) -> None:
+    """Play *scenario* in each of the *projects* at once, and raise what goes wrong in one."""
     with ThreadPoolExecutor(len(projects)) as threads:
         playing = {
             database: threads.submit(scenario, project) for database, project in projects.items()

@@ -88,6 +88,7 @@ class Project:
     folder: Path
     direct: DirectStore
     workers: list[WorkerProcess] = field(default_factory=list)
+    closed: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -161,6 +162,8 @@ class Project:
 
     def history(self) -> list[Note]:
         """What the handlers wrote."""
+        if self.closed:
+            raise RuntimeError("the project is closed: nothing more will be written")
         if not self.history_file.exists():
             return []
         lines = [line.split() for line in self.history_file.read_text().splitlines()]
@@ -171,6 +174,7 @@ class Project:
 
     def close(self) -> None:
         """Leave no process behind."""
+        self.closed = True
         for worker in self.workers:
             if worker.process.poll() is None:
                 worker.signal(signal.SIGCONT)

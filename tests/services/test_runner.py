@@ -16,7 +16,7 @@ from celers_worker.core import outcome as out
 from celers_worker.core.events import TaskAbandoned, TaskEnded, TaskParked, TaskStarted
 from celers_worker.services.runner import Run
 from tests.services.desk import Desk, a_task
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_sync
 
 
 class Unprintable(Exception):
@@ -439,7 +439,7 @@ async def test_a_thread_that_takes_too_long_is_left_behind_and_keeps_its_permit(
 
 
 def _becomes_stopped(context: Context) -> bool:
-    return context._stopped.wait(5) and context.stopped
+    return eventually_sync(lambda: context.stopped, within=5)
 
 
 async def test_a_thread_that_looks_whether_it_should_stop_can_end_early(desk: Desk) -> None:
