@@ -120,35 +120,6 @@ def _earlier_sqlite(element: earlier, compiler: Any, **options: Any) -> str:
     return f"min({compiler.process(element.clauses, **options)})"
 
 
-class json_text(FunctionElement[str]):  # noqa: N801 - it reads as the SQL function it stands for
-    """``json_text(document, 'key')``: the text under a key of a JSON object, or NULL."""
-
-    type = String()
-    inherit_cache = True
-    name = "json_text"
-
-
-@compiles(json_text, "postgresql")
-def _json_postgresql(element: json_text, compiler: Any, **options: Any) -> str:
-    document, key = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({document} ->> {key})"
-
-
-@compiles(json_text, "mysql")
-@compiles(json_text, "mariadb")
-def _json_mysql(element: json_text, compiler: Any, **options: Any) -> str:
-    # JSON null would come out as the text 'null'. MariaDB has no ->>.
-    document, key = (compiler.process(clause, **options) for clause in element.clauses)
-    value = f"JSON_EXTRACT({document}, CONCAT('$.', {key}))"
-    return f"CASE WHEN JSON_TYPE({value}) = 'NULL' THEN NULL ELSE JSON_UNQUOTE({value}) END"
-
-
-@compiles(json_text, "sqlite")
-def _json_sqlite(element: json_text, compiler: Any, **options: Any) -> str:
-    document, key = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"json_extract({document}, '$.' || {key})"
-
-
 class column_now(expression.ColumnElement[Any]):  # noqa: N801 - it reads as the SQL it stands for
     """Now, as the default of a column."""
 

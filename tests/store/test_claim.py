@@ -50,6 +50,7 @@ def minutes(count):
 # --- order ---
 
 
+# T2: every statement here runs on the real servers
 async def test_the_highest_priority_comes_first_then_the_longest_due_then_the_id(store):
     tied = LONG_AGO + minutes(5)
     batch = [
