@@ -28,10 +28,10 @@ servers: ## Install PostgreSQL and MariaDB for the tests, if they are missing; s
 	@tests/install_servers.sh
 
 test: $(DEVELOPMENT) servers ## Run all tests on PostgreSQL, MariaDB and SQLite (PYTEST_ARGS='-k ...')
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadgroup $(PYTEST_ARGS)
 
 test-sqlite: $(DEVELOPMENT) ## Run the tests that need no database server
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --db sqlite $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadgroup --db sqlite $(PYTEST_ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, types and the direction of imports
 	$(BIN)/ruff check

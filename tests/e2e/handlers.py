@@ -56,6 +56,13 @@ def in_thread(context: Context, seconds: float) -> None:
         time.sleep(seconds)
 
 
+@app.task(backoff=_SOON)
+async def third_time_lucky(context: Context) -> str:
+    if context.attempt < 3:
+        raise ValueError("not yet")
+    return f"done by {os.getpid()}"
+
+
 @app.task(max_retries=50)
 async def poison(context: Context) -> None:
     note("start", context)

@@ -1,4 +1,4 @@
-"""A TCP relay before a database server, which can lose an answer."""
+"""A TCP relay before a database server, which can lose an answer or hold a question back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes everything on, until it is told to lose an answer and cut the connection."""
+    """Passes everything on, until it is told otherwise about what carries some mark."""
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
-        self._marks: list[bytes] = []
+        self._lost: list[bytes] = []
+        self._late: bytes | None = None
+        self._arrive = asyncio.Event()
+        self.holds = asyncio.Event()
+        """Set when a question is being held back."""
         self._port = 0
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -25,7 +29,15 @@ class Relay:
 
     def lose_the_answer_after(self, *marks: bytes) -> None:
         """Once a client has sent these, one after the other, cut it off before the answer."""
-        self._marks = list(marks)
+        self._lost = list(marks)
+
+    def hold_back(self, mark: bytes) -> None:
+        """Keep what a client sends with *mark* in it, though the client may not wait for it."""
+        self._late = mark
+
+    def let_arrive(self) -> None:
+        """Pass on what was held back."""
+        self._arrive.set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -51,6 +63,10 @@ class Relay:
 
         async def ask() -> None:
             while data := await client.read(65536):
+                if self._late is not None and self._late in data:
+                    self._late = None
+                    self.holds.set()
+                    await self._arrive.wait()
                 if self._lost_with(data):
                     losing.set()
                 to_server.write(data)
@@ -60,8 +76,9 @@ class Relay:
             while data := await server.read(65536):
                 if losing.is_set():
                     return  # the server has answered, so it has done what was asked
-                to_client.write(data)
-                await to_client.drain()
+                with contextlib.suppress(OSError):
+                    to_client.write(data)
+                    await to_client.drain()
 
         directions = [asyncio.create_task(ask()), asyncio.create_task(answer())]
         try:
@@ -75,8 +92,8 @@ class Relay:
                     await writer.wait_closed()
 
     def _lost_with(self, data: bytes) -> bool:
-        while self._marks and (at := data.find(self._marks[0])) >= 0:
-            data = data[at + len(self._marks.pop(0)) :]
-            if not self._marks:
+        while self._lost and (at := data.find(self._lost[0])) >= 0:
+            data = data[at + len(self._lost.pop(0)) :]
+            if not self._lost:
                 return True
         return False

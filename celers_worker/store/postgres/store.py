@@ -201,8 +201,10 @@ class PostgresStore(Store):
             "timeout": self.options.connect_timeout.total_seconds(),
             "server_settings": {
                 "application_name": "celers",
-                # A worker that froze in a transaction must not keep its locks.
+                # A worker that froze in a transaction must not keep its locks, nor one that froze
+                # between the messages of a statement, which counts as running.
                 "idle_in_transaction_session_timeout": f"{round(call * 1000)}",
+                "statement_timeout": f"{round(call * 1000)}",
             },
         }
 
