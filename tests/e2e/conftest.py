@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -64,6 +65,8 @@ def projects_everywhere(
             direct = make_direct_store(url)
             projects[database] = stack.enter_context(Project(url, place, direct))
             migrate.upgrade(direct)
+            # So that no worker is stopped while it changes a table: nobody else could go on.
+            direct.run(lambda transaction: transaction.keep_partitions(timedelta(days=7)))
         yield projects
 
 

@@ -17,7 +17,6 @@ from tests.e2e.conftest import Everywhere, play, projects_everywhere
 from tests.e2e.project import Project
 from tests.waiting import eventually_sync
 
-
 #: In one process, so that the half minute of the defaults is waited for once.
 pytestmark = pytest.mark.xdist_group("survival")
 

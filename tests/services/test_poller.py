@@ -14,7 +14,7 @@ from celers_worker.services import poller
 from celers_worker.store import inspect, survey
 from celers_worker.store.direct import DirectStore
 from tests.services.conftest import MakeStaff
-from tests.services.crews import Staff, ids, locked, new_task
+from tests.services.crews import ids, locked, new_task
 from tests.services.desk import a_task
 from tests.services.relay import Relay
 from tests.store.steps import live_rows, lose_worker
@@ -187,7 +187,11 @@ async def test_a_claim_that_is_made_after_its_worker_stopped_waiting_is_given_ba
 
 @pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
 async def test_a_claim_that_arrives_even_after_the_next_one_was_answered_is_found_too(
-    app: Celers, make_staff: MakeStaff, migrated_url: str, monkeypatch: pytest.MonkeyPatch
+    app: Celers,
+    make_staff: MakeStaff,
+    migrated_url: str,
+    direct: DirectStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(poller, "LOOK", 0.1)
     async with Relay(migrated_url) as relay:
@@ -210,15 +214,9 @@ async def test_a_claim_that_arrives_even_after_the_next_one_was_answered_is_foun
             await staff.crew.poller.tick()
             return len(staff.crew.runner.runs) == 3
 
-        await eventually(lambda: _is_processing(staff))
+        await eventually(lambda: {row.state for row in live_rows(direct)} == {TaskState.PROCESSING})
         await eventually(every_task_runs)
         assert staff.seen.one(TasksRecovered).count == 1
-
-
-async def _is_processing(staff: Staff) -> bool:
-    """Whether all tasks are, without a claim of ours."""
-    [queue] = await staff.store.run(inspect.list_queues)
-    return queue.pending == 0
 
 
 async def test_outcomes_that_wait_to_be_written_are_not_given_back_by_mistake(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from sqlalchemy import select
 
@@ -17,7 +15,6 @@ from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import tasks, workers
 from tests.services.conftest import MakeStaff
 from tests.services.crews import Staff
-from tests.services.relay import Relay
 from tests.store import steps
 from tests.store.steps import execute, live_row, lose_worker, start_worker
 from tests.waiting import eventually
@@ -166,33 +163,3 @@ async def test_a_worker_that_froze_while_it_wrote_outcomes_does_not_keep_its_tas
     assert staff.seen.one(TasksReaped).released == [task.id]
     await connection.invalidate()
     await connection.close()
-
-
-@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
-async def test_a_worker_that_froze_between_two_messages_does_not_keep_its_tasks(
-    make_staff: MakeStaff, store: Store, migrated_url: str
-) -> None:
-    # T7
-    task = await steps.lost_task(store)
-    staff = await make_staff(Celers())
-
-    async def given_back() -> bool:
-        await upkeep(staff, "reaper").tick()
-        return bool(staff.seen.of(TasksReaped))
-
-    async with Relay(migrated_url) as relay:
-        frozen = await make_staff(Celers(), url=relay.url, database__call_timeout="1s")
-        connection = await frozen.store.engine.connect()
-        await connection.execute(select(tasks.c.id).with_for_update())
-        relay.hold_back(b"never")
-        asks = asyncio.create_task(
-            connection.execute(select(tasks.c.id).where(tasks.c.task_name != "never"))
-        )
-        await relay.holds.wait()
-        assert not await given_back()
-        await eventually(given_back)
-        asks.cancel()
-        await asyncio.wait({asks})
-        await connection.invalidate()
-        await connection.close()
-    assert staff.seen.one(TasksReaped).released == [task.id]

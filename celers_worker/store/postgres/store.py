@@ -201,10 +201,10 @@ class PostgresStore(Store):
             "timeout": self.options.connect_timeout.total_seconds(),
             "server_settings": {
                 "application_name": "celers",
-                # A worker that froze in a transaction must not keep its locks, nor one that froze
-                # between the messages of a statement, which counts as running.
-                "idle_in_transaction_session_timeout": f"{round(call * 1000)}",
+                # What nobody waits for any more must not be done later, and a worker that froze
+                # in a transaction must not keep its locks.
                 "statement_timeout": f"{round(call * 1000)}",
+                "idle_in_transaction_session_timeout": f"{round(call * 1000)}",
             },
         }
 
