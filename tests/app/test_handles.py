@@ -286,7 +286,7 @@ async def test_draining_runs_what_is_due_and_what_that_enqueues(app: Celers) -> 
     @app.task(max_retries=0)
     def child() -> None: ...
 
-    @app.task(max_retries=1)
+    @app.task(max_retries=1, backoff=backoff.fixed("1h"))
     def broken() -> None:
         raise ValueError
 
