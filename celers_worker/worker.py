@@ -69,12 +69,17 @@ class Worker:
         until: Until = "forever",
         events: Events | None = None,
         fail_fast: bool = False,
+        upkeep: bool = True,
     ) -> None:
-        """*fail_fast*: ``run`` raises Unavailable if the database is away, and does not wait."""
+        """*fail_fast*: ``run`` raises Unavailable if the database is away, and does not wait.
+
+        Without *upkeep* it neither reaps nor prunes, for that is work on the rows of every queue.
+        """
         self.events = events or Events()
         self.config = config
         self._until = until
         self._fail_fast = fail_fast
+        self._upkeep = upkeep
         # What its handlers enqueue goes to the database that it serves, and is counted.
         app.client.config = config
         app.client.events = self.events
@@ -169,6 +174,7 @@ class Worker:
                 store=store,
                 registry=registry,
                 counted=self.metrics is not None,
+                upkeep=self._upkeep,
             )
         )
         crew.poller.on_claim(_ends(self, crew, store.levels))

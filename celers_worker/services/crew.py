@@ -32,13 +32,17 @@ _SURVEY = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a crew works on; *counted*: somebody reads gauges."""
+    """What a crew works on.
+
+    *counted*: somebody reads gauges. *upkeep*: it also reaps and prunes, in every queue.
+    """
 
     config: Config
     events: Events
     store: Store
     registry: Registry
     counted: bool
+    upkeep: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ class Crew:
 
 def _upkeep(work: Work) -> tuple[Service, ...]:
     settings, events, store = work.config.worker, work.events, work.store
+    surveyor = (Surveyor(events, store, interval=_SURVEY),) if work.counted else ()
+    if not work.upkeep:
+        return surveyor
     reaper = Reaper(
         events,
         store,
@@ -136,7 +143,6 @@ def _upkeep(work: Work) -> tuple[Service, ...]:
             "results": retention.results,
         },
     )
-    surveyor = (Surveyor(events, store, interval=_SURVEY),) if work.counted else ()
     return (reaper, janitor, *surveyor)
 
 
