@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "queue": "List, pause, resume and purge queues.",
         "workers": "List the workers.",
         "migrate": "Create the tables, or bring them up to date.",
+        "bench": "Measure the database in a queue of its own.",
         "check": "Check the configuration, the application and the database.",
         "init": "Write a configuration file and a first application.",
     }
