@@ -21,7 +21,7 @@ import contextlib
 import gc
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
@@ -37,6 +37,8 @@ from celers_worker.core.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from celers_worker.link import Link
+from celers_worker.observe.combined import snapshot
 from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.service import recovery_pause
@@ -70,15 +72,18 @@ class Worker:
         events: Events | None = None,
         fail_fast: bool = False,
         upkeep: bool = True,
+        link: Link | None = None,
     ) -> None:
         """*fail_fast*: ``run`` raises Unavailable if the database is away, and does not wait.
 
         Without *upkeep* it neither reaps nor prunes, for that is work on the rows of every queue.
+        *link* leads to the supervisor of this process, which serves the metrics.
         """
         self.events = events or Events()
         self.config = config
         self._until = until
         self._fail_fast = fail_fast
+        self._link = link
         self._upkeep = upkeep
         # What its handlers enqueue goes to the database that it serves, and is counted.
         app.client.config = config
@@ -105,11 +110,12 @@ class Worker:
         """
         store = make_store(self.config.database.url, self._app.client.options)
         try:
-            if not await self._open(store):
-                self.events.emit(WorkerStopping(self._reason, 0))
-                return Ending(0, 0)
-            with self._metrics_server():
-                return await self._run(store)
+            async with self._linked():
+                if not await self._open(store):
+                    self.events.emit(WorkerStopping(self._reason, 0))
+                    return Ending(0, 0)
+                with self._metrics_server():
+                    return await self._run(store)
         finally:
             await store.close()
 
@@ -173,7 +179,8 @@ class Worker:
                 events=self.events,
                 store=store,
                 registry=registry,
-                counted=self.metrics is not None,
+                # Once is enough: all processes would count the same queues.
+                counted=self.metrics is not None and (not self._link or self._link.place == 1),
                 upkeep=self._upkeep,
             )
         )
@@ -232,6 +239,20 @@ class Worker:
             )
         )
 
+    @contextlib.asynccontextmanager
+    async def _linked(self) -> AsyncIterator[None]:
+        """Tell the supervisor, if there is one, that we work and what we count; end with it."""
+        link = self._link
+        if link is None:
+            yield
+            return
+        self.events.listen(WorkerStarted, lambda event: link.tell_ready())
+        async with link.held(
+            on_lost=lambda: self.stop("its supervisor is gone"),
+            report=lambda: snapshot(self.metrics.registry) if self.metrics else None,
+        ):
+            yield
+
     @contextlib.contextmanager
     def _metrics_server(self) -> Iterator[None]:
         settings = self.config.metrics
@@ -239,6 +260,9 @@ class Worker:
             yield
             return
         self.metrics = Metrics(self.events)
+        if self._link is not None:
+            yield
+            return
         server = MetricsServer(settings.host, settings.port, self.metrics.registry)
         self.metrics_port = server.port
         try:

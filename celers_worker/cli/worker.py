@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from celers_worker.cli import failure
 from celers_worker.cli.invocation import Invocation
 from celers_worker.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from celers_worker.config import Config, LoadedConfig
+    from celers_worker.core.events import Events
+    from celers_worker.link import Link
     from celers_worker.worker import Until
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command("worker")
@@ -38,7 +48,14 @@ if TYPE_CHECKING:
     metavar="NAME[:LIMIT]",
     help="Serve this queue, so many of its tasks at once; repeatable. Else every queue.",
 )
-@click.option("-c", "--concurrency", metavar="N", help="Tasks that run at once.")
+@click.option(
+    "-p",
+    "--processes",
+    metavar="N",
+    help="So many processes, each a worker with all the limits to itself; one that dies is "
+    "replaced.",
+)
+@click.option("-c", "--concurrency", metavar="N", help="Tasks that one process runs at once.")
 @click.option("-n", "--name", metavar="TEXT", help="A label for lists and logs.")
 @click.option("--drain", is_flag=True, help="Stop when no task is due.")
 @click.option("--once", is_flag=True, help="Stop after one claim.")
@@ -52,6 +69,7 @@ def command(
     app: str | None,
     modules: tuple[str, ...],
     queues: tuple[str, ...],
+    processes: str | None,
     concurrency: str | None,
     name: str | None,
     drain: bool,
@@ -68,34 +86,87 @@ def command(
         "worker.app": app,
         "worker.modules": modules,
         "worker.queues": queues,
+        "worker.processes": processes,
         "worker.concurrency": concurrency,
         "worker.name": name,
         "metrics.port": metrics_port,
         "log.level": log_level,
         "log.format": log_format,
     }
-    _run(invocation, flags, "drain" if drain else "once" if once else "forever", fail_fast)
+    until: Until = "drain" if drain else "once" if once else "forever"
+    with _leaving_at_once():
+        loaded = invocation.load_config(flags)
+
+        from celers_worker.link import Link
+
+        link = Link.inherited()
+        if link is None and loaded.config.worker.processes > 1:
+            code = _supervise(loaded.config, until, fail_fast)
+        else:
+            code = _work(loaded, until, fail_fast, link)
+    raise click.exceptions.Exit(code)
 
 
-def _run(invocation: Invocation, flags: dict[str, object], until: Until, fail_fast: bool) -> None:
-    loaded = invocation.load_config(flags)
-
+def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None) -> int:
     from celers_worker.cli.application import load_application
-    from celers_worker.core.events import Events
-    from celers_worker.observe.log_output import adopt_foreign_logs, configure_logs
-    from celers_worker.observe.logs import listen
+    from celers_worker.observe.log_output import adopt_foreign_logs
     from celers_worker.worker import Worker, run_worker
 
     app, loaded = load_application(loaded)
-    config = loaded.config
-    events = Events()
-    configure_logs(config.log.level, config.log.format)
+    config = loaded.config.of_process(link.place) if link else loaded.config
+    events = _logged(config, process=config.worker.name if link else None)
     adopt_foreign_logs(config.log.level)
-    listen(events, level=config.log.level)
-    worker = Worker(app, config, until=until, events=events, fail_fast=fail_fast)
+    worker = Worker(app, config, until=until, events=events, fail_fast=fail_fast, link=link)
     ending = run_worker(worker)
     if ending.abandoned:
         # Their threads still run, and Python would wait for them before it exits.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+    return 0
+
+
+def _supervise(config: Config, until: Until, fail_fast: bool) -> int:
+    from celers_worker.core.restart import Restarts
+    from celers_worker.supervisor import Supervisor
+
+    refusals = {failure.WRONG_USAGE, failure.FAILED} if fail_fast else {failure.WRONG_USAGE}
+    supervisor = Supervisor(
+        config,
+        # As we were started, whether by `celers`, `python -m celers_worker` or something else.
+        [sys.executable, *sys.orig_argv[1:]],
+        restarts=Restarts(ends_by_itself=until != "forever", hopeless=frozenset(refusals)),
+        events=_logged(config),
+    )
+    return supervisor.run()
+
+
+def _logged(config: Config, *, process: str | None = None) -> Events:
+    """Events, with a log that tells of them."""
+    from celers_worker.core.events import Events
+    from celers_worker.observe.log_output import configure_logs
+    from celers_worker.observe.logs import listen
+
+    events = Events()
+    configure_logs(config.log.level, config.log.format, process=process)
+    listen(events, level=config.log.level)
+    return events
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """A block in which a signal ends the process: until a worker runs, nothing is claimed.
+
+    An exception would not do, for the application may be at its imports and catch it.
+    """
+    before = {number: signal.signal(number, _leave) for number in _STOP_SIGNALS}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # a supervisor has blocked them
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(0)

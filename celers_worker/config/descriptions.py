@@ -52,8 +52,13 @@ DESCRIPTIONS: Mapping[str, Description] = {
         'Queues to serve, "name" or "name:limit"; empty: every queue.',
         "Set it to give a queue workers of its own.",
     ),
+    "worker.processes": Description(
+        "Processes of `celers worker`; more than one are supervised, and replaced when they die.",
+        "Raise it towards the number of cores if one is fully used. Each process is a worker by "
+        "itself: every limit is that of one process, and each has its own connections.",
+    ),
     "worker.concurrency": Description(
-        "Tasks that run at once, of all queues together.",
+        "Tasks that one process runs at once, of all queues together.",
         "Raise it for handlers that mostly wait; lower it if they need much processor or memory.",
     ),
     "worker.queue_concurrency": Description(

@@ -33,6 +33,8 @@ LogFormat: TypeAlias = Literal["auto", "console", "json"]
 _POSITIVE = Span(timedelta(milliseconds=1))
 _ANY = Span()
 _PERMITS = Whole(1, MAX_PERMITS)
+#: More than the cores of a machine: what is over this is hardly meant.
+MAX_PROCESSES = 1_000
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +59,7 @@ class WorkerSettings(Table, frozen=True):
     app: Annotated[str, Module(attribute=True)] = ""
     modules: Annotated[tuple[str, ...], Each(Module())] = ()
     queues: Annotated[tuple[str, ...], Each(QueueLimit())] = ()
+    processes: Annotated[int, Whole(1, MAX_PROCESSES)] = 1
     concurrency: Annotated[int, _PERMITS] = 100
     queue_concurrency: Annotated[int | None, _PERMITS] = None
     threads: Annotated[int, Whole(1, 1_024)] = 32
@@ -133,6 +136,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+
+    def of_process(self, place: int) -> Config:
+        """The configuration of one of several processes: ``web`` is ``web-1``, ``web-2`` …"""
+        name = f"{self.worker.name[:250]}-{place}"
+        return msgspec.structs.replace(self, worker=msgspec.structs.replace(self.worker, name=name))
 
     @property
     def queue_limits(self) -> dict[str, int]:

@@ -46,6 +46,40 @@ class WorkerStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class SupervisorStarted:
+    """A supervisor starts so many worker processes."""
+
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessDied:
+    """A worker process ended unasked; the next one starts after ``again_in`` seconds."""
+
+    name: str
+    pid: int
+    how: str
+    seconds: float
+    again_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStopping:
+    """A supervisor tells its processes, of which so many run, to end."""
+
+    reason: str
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStopped:
+    """All worker processes have ended, those in ``killed`` because they were killed."""
+
+    killed: Sequence[str]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TasksEnqueued:
     """This process added tasks: how many of each (queue, name)."""
 

@@ -13,13 +13,20 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 _LEVELS["error"] = logging.ERROR
 
 
-def configure_logs(level: str, style: str, stream: TextIO | None = None) -> None:
-    """Log to *stream* (stderr): readable on a terminal, JSON lines otherwise, as *style* says."""
+def configure_logs(
+    level: str, style: str, stream: TextIO | None = None, *, process: str | None = None
+) -> None:
+    """Log to *stream* (stderr): readable on a terminal, JSON lines otherwise, as *style* says.
+
+    *process* is said in every line, where several processes write to one place.
+    """
     output = _Steady(stream or sys.stderr)
     console = style == "console" or (style == "auto" and output.isatty())
     shown = structlog.processors.add_log_level
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     processors: list[Any] = [structlog.contextvars.merge_contextvars, shown]
+    if process is not None:
+        processors.append(lambda logger, method, entry: entry | {"process": process})
     if console:
         processors += [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
@@ -34,7 +41,8 @@ def configure_logs(level: str, style: str, stream: TextIO | None = None) -> None
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, output)),
+        # One write for each line: those of several processes do not mix.
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),
         cache_logger_on_first_use=False,
     )
 

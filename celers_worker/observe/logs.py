@@ -39,6 +39,10 @@ class _Phrases:
         fact.WorkerStarted: "started",
         fact.WorkerStopping: "stopping",
         fact.WorkerStopped: "stopped",
+        fact.SupervisorStarted: "supervising",
+        fact.ProcessDied: "died",
+        fact.SupervisorStopping: "ending",
+        fact.SupervisorStopped: "ended",
         fact.TasksSettled: "settled",
         fact.SettleRefused: "refused",
         fact.TaskParked: "parked",
@@ -76,6 +80,26 @@ class _Phrases:
             abandoned=event.abandoned,
             seconds=round(event.seconds, 3),
         )
+
+    def supervising(self, event: fact.SupervisorStarted) -> None:
+        self._log.info("supervisor started", processes=event.processes)
+
+    def died(self, event: fact.ProcessDied) -> None:
+        self._log.error(
+            "worker process died, will be replaced",
+            process=event.name,
+            pid=event.pid,
+            exit=event.how,
+            after=round(event.seconds, 1),
+            again_in=event.again_in,
+        )
+
+    def ending(self, event: fact.SupervisorStopping) -> None:
+        self._log.info("supervisor stopping", reason=event.reason, running=event.running)
+
+    def ended(self, event: fact.SupervisorStopped) -> None:
+        tell = self._log.error if event.killed else self._log.info
+        tell("supervisor stopped", killed=list(event.killed), seconds=round(event.seconds, 3))
 
     def settled(self, event: fact.TasksSettled) -> None:
         for settlement in event.settlements:

@@ -29,13 +29,14 @@ _LATENCIES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.5, 1, 5)
 _NAMES = 200
 
 
-class _Names:
+class Names:
     """The first names that come, and one name for all further ones."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def label(self, name: str) -> str:
+        """*name*, or ``(other)`` if there are too many."""
         if name not in self._known:
             if len(self._known) >= _NAMES:
                 return "(other)"
@@ -49,7 +50,7 @@ class Metrics:
     def __init__(self, events: Events) -> None:
         # Of its own: an application that embeds a worker has its own metrics.
         self.registry = registry = CollectorRegistry()
-        self._names, self._queues = _Names(), _Names()
+        self._names, self._queues = Names(), Names()
         self._by_queue, self._by_type = (
             {
                 outcome: Counter(
@@ -95,10 +96,12 @@ class Metrics:
         )
         self._claims = self._latency("celers_broker_dequeue_latency_seconds", "Claims.")
         self._settles = self._latency("celers_broker_ack_latency_seconds", "Settles.")
-        self._add_gauges()
+        self._has_gauges = False
         self._listen(events)
 
     def _add_gauges(self) -> None:
+        # When they are first counted: a worker that does not count the queues has no zeros to tell.
+        self._has_gauges = True
         self._pending = self._gauge("celers_queue_size", "Tasks that are due.", "queue")
         self._processing = self._gauge(
             "celers_processing_queue_size", "Tasks that are being run.", "queue"
@@ -151,6 +154,8 @@ class Metrics:
         self._poisoned.inc(len(event.buried))
 
     def _counted(self, event: fact.QueuesCounted) -> None:
+        if not self._has_gauges:
+            self._add_gauges()
         self._replace(self._pending, event.pending, sum)
         self._replace(self._processing, event.processing, sum)
         self._replace(self._oldest, event.oldest_pending, max)

@@ -1,0 +1,109 @@
+"""Link: the socket between a supervisor and one of its worker processes.
+
+The worker says when it works, and then what it has counted. The supervisor says nothing: that the
+socket ends tells the worker that its supervisor is gone, however that died. So nobody but the
+supervisor may hold its side, and it does not: Python closes it in whatever is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from typing import Self
+
+#: ``place:descriptor``; the supervisor sets it for a process that it starts.
+VARIABLE = "_CELERS_PROCESS"
+#: What the worker says first. Every other message is a snapshot of its metrics.
+READY = b""
+
+#: Snapshots are this far apart, in seconds: a process killed by -9 loses so much of its counts.
+_INTERVAL = 1.0
+#: How long the last message may take, in seconds: the supervisor may be frozen.
+_FAREWELL = 1.0
+_LENGTH = struct.Struct("!I")
+
+
+class Link:
+    """The worker's side. ``place`` counts the processes of a supervisor from 1."""
+
+    def __init__(self, place: int, end: socket.socket) -> None:
+        self.place = place
+        self._end = end
+        self._writer: asyncio.StreamWriter | None = None
+
+    @classmethod
+    def inherited(cls) -> Self | None:
+        """The link to the supervisor that started this process; None if there is none.
+
+        What this process starts in turn gets none.
+        """
+        text = os.environ.pop(VARIABLE, None)
+        if text is None:
+            return None
+        place, descriptor = map(int, text.split(":"))
+        os.set_inheritable(descriptor, False)
+        return cls(place, socket.socket(fileno=descriptor))
+
+    @contextlib.asynccontextmanager
+    async def held(
+        self, *, on_lost: Callable[[], None], report: Callable[[], bytes | None]
+    ) -> AsyncIterator[None]:
+        """A block in which *on_lost* is called if the supervisor goes, and what *report* returns
+        is sent to it, again and again and at the end.
+        """
+        reader, writer = await asyncio.open_unix_connection(sock=self._end)
+        self._writer = writer
+        watching = asyncio.create_task(_watch(reader, on_lost))
+        reporting = asyncio.create_task(self._report(report))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            reporting.cancel()
+            self._send(report())
+            writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await writer.wait_closed()
+
+    def tell_ready(self) -> None:
+        """Say that the worker works."""
+        self._send(READY)
+
+    async def _report(self, report: Callable[[], bytes | None]) -> None:
+        last = None
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            # One that does not read, because it is frozen, need not cost memory.
+            if self._writer and not self._writer.transport.get_write_buffer_size():
+                snapshot = report()
+                if snapshot != last:
+                    self._send(snapshot)
+                    last = snapshot
+
+    def _send(self, message: bytes | None) -> None:
+        if self._writer is not None and message is not None and not self._writer.is_closing():
+            self._writer.write(_LENGTH.pack(len(message)) + message)
+
+
+async def _watch(reader: asyncio.StreamReader, on_lost: Callable[[], None]) -> None:
+    with contextlib.suppress(OSError):
+        await reader.read()
+    on_lost()
+
+
+async def messages(end: socket.socket) -> AsyncIterator[bytes]:
+    """The supervisor's side: what the worker at the other end says, until it is gone."""
+    reader, writer = await asyncio.open_unix_connection(sock=end)
+    try:
+        while True:
+            (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+            yield await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, OSError):
+        return
+    finally:
+        writer.close()
