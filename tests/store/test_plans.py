@@ -92,4 +92,5 @@ async def test_what_waits_and_what_is_done_costs_no_claim_sweep_or_settle_anythi
         for step, touched in (await live(watch)).items():
             assert touched.faults == [], f"{step}, with statistics of {known}"
             assert touched.sorted <= BATCH, f"{step}, {known}"
+            assert touched.pages <= 2 * bare[step].pages, f"{step}, {known}"
             assert touched.rows <= watch.limit(BATCH, bare[step]), f"{step}, {known}"

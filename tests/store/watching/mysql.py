@@ -35,7 +35,7 @@ class MySQLWatch(Watch):
 
 def _counters(transaction: Transaction) -> Counter[str]:
     rows = transaction.connection.exec_driver_sql(
-        "SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%%' OR Variable_name IN"
-        " ('Sort_rows', 'Select_scan', 'Select_full_join')"
+        "SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%%' OR Variable_name"
+        " IN ('Handler_icp_attempts', 'Sort_rows', 'Select_scan', 'Select_full_join')"
     )
     return Counter({name: int(value) for name, value in rows})

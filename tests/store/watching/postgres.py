@@ -73,6 +73,9 @@ class PostgresWatch(Watch):
             touched.faults += [f"{fault}, {mode}: {query}" for fault in _faults(plan)]
             touched.sorted = max(touched.sorted, *map(_sorted, _nodes(plan)), 0)
         touched.rows += max(sum(map(_rows, _nodes(plan))) for plan in plans)
+        touched.pages += max(
+            plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans
+        )
         self._current = touched
 
 
@@ -104,7 +107,7 @@ async def _plan(connection: Any, query: str, values: Sequence[Any], mode: str) -
     try:
         await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
         document = await connection.fetchval(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name}{literals}"
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{literals}"
         )
     finally:
         await transaction.rollback()
@@ -147,7 +150,9 @@ def _rows(node: dict[str, Any]) -> int:
 
 
 def _sorted(node: dict[str, Any]) -> int:
-    return round(node["Actual Rows"]) if "Sort" in node["Node Type"] else 0
+    # What comes in: of what comes out, a limit above it decides.
+    inputs = node["Plans"] if "Sort" in node["Node Type"] else ()
+    return sum(round(each["Actual Rows"]) for each in inputs)
 
 
 def _faults(plan: dict[str, Any]) -> Iterator[str]:

@@ -20,6 +20,8 @@ class Touched:
 
     #: Rows and index entries that were read; what exactly is counted depends on the watch.
     rows: int = 0
+    #: Pages that were looked at, where the database tells: an index walked in vain shows only here.
+    pages: int = 0
     #: The most rows that were sorted. A settle may sort those it locks, a claim those it counts.
     sorted: int = 0
     #: Sequential scans of large tables.
