@@ -14,7 +14,7 @@ PACKAGE := .venv/.package
 DEVELOPMENT := .venv/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install servers test test-sqlite lint format sql bench build ci clean
+.PHONY: help demo install servers test test-sqlite lint format sql bench bench-peers build ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ sql: $(DEVELOPMENT) ## Write every compiled statement to tests/store/sql, to be 
 
 bench: $(DEVELOPMENT) servers ## Measure, on private servers that do wait for the disk
 	$(BIN)/python -m bench
+
+bench-peers: $(DEVELOPMENT) servers ## Measure other queues beside ours, installed in .bench-peers
+	$(BIN)/python -m bench.peers
 
 build: $(DEVELOPMENT) ## Build the wheel into dist
 	$(PIP) install --group build
