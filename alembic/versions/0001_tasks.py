@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql, postgresql
 
 from celers_worker.store.migrate import create_index, create_table, drop_table
-from celers_worker.store.postgres import statements as postgres
+from celers_worker.store.postgres import partitions
 from celers_worker.store.sql import column_now
 from celers_worker.store.types import Id, LenientJson, UtcDateTime
 
@@ -123,10 +123,10 @@ def upgrade():
     if on_postgres:
         # Nothing is ever refused for want of a partition; the janitor makes the coming days'.
         op.execute(
-            f"CREATE TABLE IF NOT EXISTS {postgres.DEFAULT_PARTITION} "
+            f"CREATE TABLE IF NOT EXISTS {partitions.DEFAULT_PARTITION} "
             "PARTITION OF celers_task_archive DEFAULT"
         )
-        op.execute(postgres.create_partition(datetime.now(UTC).date()))
+        op.execute(partitions.create_partition(datetime.now(UTC).date()))
     else:
         create_index("idx_archive_completed_at", "celers_task_archive", ["completed_at"])
     create_table(

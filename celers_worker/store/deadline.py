@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from celers_worker.core.errors import Unavailable
@@ -31,8 +32,37 @@ async def bounded(
         raise
     if not task.done():
         await _end(task, abandon)
-        raise Unavailable(f"the database did not answer within {seconds:g} s.")
+        raise _too_late(seconds)
     return task.result()
+
+
+@contextmanager
+def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
+    """Call *cut* when the block takes longer, and raise Unavailable for whatever it raises then.
+
+    For a driver whose calls end at once when their connection is cut, as asyncpg's do: it costs a
+    timer, where ``bounded`` costs a task.
+    """
+    passed = False
+
+    def end() -> None:
+        nonlocal passed
+        passed = True
+        cut()
+
+    timer = asyncio.get_running_loop().call_later(seconds, end)
+    try:
+        yield
+    except Exception as error:
+        if passed:
+            raise _too_late(seconds) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _too_late(seconds: float) -> Unavailable:
+    return Unavailable(f"the database did not answer within {seconds:g} s.")
 
 
 async def _end(task: asyncio.Task[Any], abandon: Callable[[], None]) -> None:

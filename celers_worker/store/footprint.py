@@ -104,29 +104,29 @@ def values_of(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, Any]:
 # --- how it is erased ---
 
 
-def erase(transaction: Transaction, of: Footprint, *, limit: int = 1_000) -> UUID | None:
+def erase(transaction: Transaction, of: Footprint, *, limit: int = 5_000) -> UUID | None:
     """Delete the first tasks, at most *limit*, wherever they are, with their results and attempts.
 
-    Returns the last id, where to go on; None: there was nothing. The caller has ended the workers.
+    Returns the last id, where to go on; None: there was nothing. What moves from one table to
+    another meanwhile is left: begin anew until there is nothing.
     """
-    found = [
-        task_id
-        for table in _HOMES
-        for task_id in transaction.connection.execute(
-            select(table.c.id).where(*_within(table, of)).order_by(table.c.id).limit(limit)
-        ).scalars()
-    ]
-    ids: list[UUID] = sorted(found)[:limit]
+    homes = {table: _first_ids(transaction, table, of, limit) for table in _HOMES}
+    ids = sorted(task_id for found in homes.values() for task_id in found)[:limit]
     if not ids:
         return None
-    # In the direction of a task's life: what a dying worker still settles is met further on.
-    for table in _HOMES:
-        transaction.connection.execute(
-            delete(table).where(table.c.id.in_(ids), table.c.queue_name == of.queue)
-        )
+    batch = Footprint(of.queue, ids[0], ids[-1])
+    wanted = frozenset(ids)
     for table in (results, attempts):
-        transaction.connection.execute(delete(table).where(table.c.task_id.in_(ids)))
-    return ids[-1]
+        beside = select(table.c.task_id).where(*_between(table.c.task_id, batch)).distinct()
+        met = wanted.intersection(transaction.connection.execute(beside).scalars())
+        if met:
+            transaction.connection.execute(delete(table).where(table.c.task_id.in_(met)))
+    for table, found in homes.items():
+        # By ids, although a range would be shorter: that would wait for the locks of other queues.
+        if met := wanted.intersection(found):
+            ours = (table.c.id.in_(met), table.c.queue_name == of.queue)
+            transaction.connection.execute(delete(table).where(*ours))
+    return batch.last
 
 
 def forget(transaction: Transaction, queue: str) -> None:
@@ -138,5 +138,14 @@ def forget(transaction: Transaction, queue: str) -> None:
     transaction.connection.execute(delete(queues).where(queues.c.name == queue))
 
 
+def _first_ids(transaction: Transaction, table: Any, of: Footprint, limit: int) -> list[UUID]:
+    query = select(table.c.id).where(*_within(table, of)).order_by(table.c.id).limit(limit)
+    return list(transaction.connection.execute(query).scalars())
+
+
 def _within(table: Any, of: Footprint) -> list[ColumnElement[bool]]:
-    return [table.c.queue_name == of.queue, table.c.id >= of.first, table.c.id <= of.last]
+    return [table.c.queue_name == of.queue, *_between(table.c.id, of)]
+
+
+def _between(column: Any, of: Footprint) -> list[ColumnElement[bool]]:
+    return [column >= of.first, column <= of.last]

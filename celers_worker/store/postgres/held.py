@@ -10,7 +10,7 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from celers_worker.store.deadline import bounded
+from celers_worker.store.deadline import bounded, cut_after
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 
 
@@ -58,11 +58,10 @@ class HeldConnection:
         """Run one statement, which commits by itself. Raises StoreError."""
         async with self._lock:
             try:
-                return await bounded(
-                    self._fetch(statement, values),
-                    self._deadline,
-                    abandon=self._cut,
-                )
+                if self._raw is None or self._raw.is_closed():
+                    await bounded(self._connect(), self._deadline, abandon=self._cut)
+                with cut_after(self._deadline, self._cut):
+                    return await statement.fetch(self._raw, **values)
             except BaseException as error:
                 # After a cancellation too: what the connection is at, nobody knows.
                 if not isinstance(error, Exception) or fault_of(error) is not Fault.CONFLICT:
@@ -76,18 +75,14 @@ class HeldConnection:
         async with self._lock:
             await self._drop()
 
-    async def _fetch(self, statement: Compiled, values: dict[str, Any]) -> list[Any]:
-        if self._raw is None or self._raw.is_closed():
-            await self._connect()
-        return await statement.fetch(self._raw, **values)
-
     async def _connect(self) -> None:
         await self._drop()  # the server may have ended the last one while nobody looked
         connection = await self._engine().connect()
         self._connection = connection
         self._raw = (await connection.get_raw_connection()).driver_connection
-        for name, value in self._settings.items():
-            await self._raw.execute(f"SET {name} = {value}")
+        if self._settings:
+            script = "; ".join(f"SET {name} = {value}" for name, value in self._settings.items())
+            await self._raw.execute(script)
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -6,47 +6,46 @@ batches. The connections come from SQLAlchemy's own pool and are held, each with
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence, Set
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import URL
 
-from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
 from celers_worker.store.base import Store, StoreOptions, Wakeup
-from celers_worker.store.deadline import bounded
-from celers_worker.store.errors import raise_translated
-from celers_worker.store.postgres import statements as fast
+from celers_worker.store.postgres import claiming, enqueueing, settling
+from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
+from celers_worker.store.postgres.listening import Listening
 from celers_worker.store.postgres.transaction import (
-    CONTROL_CHANNEL,
     TASKS_CHANNEL,
     PostgresTransaction,
 )
 from celers_worker.store.sweeps import UNADOPTED
 
 #: The claim must walk its index in order: a bitmap or sequential scan never cleans dead entries,
-#: and each claim would cost more than the last. JIT would compile what runs for a millisecond.
+#: and each claim would cost more than the last. JIT would compile what runs for a millisecond, and
+#: planning anew for each set of arrays takes as long as the claim.
 _WALK_THE_INDEX = {
     "enable_bitmapscan": "off",
     "enable_seqscan": "off",
     "enable_sort": "off",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
 
-CLAIM = Compiled(fast.claim(limited=False))
-CLAIM_LIMITED = Compiled(fast.claim(limited=True))
-COMPLETE = Compiled(fast.complete(with_results=False))
-COMPLETE_WITH_RESULTS = Compiled(fast.complete(with_results=True))
-ENQUEUE = Compiled(fast.ENQUEUE)
-SWEEP = Compiled(fast.sweep())
-SWEEP_ALL = Compiled(fast.SWEEP_ALL)
+CLAIM = Compiled(claiming.claim(limited=False))
+CLAIM_LIMITED = Compiled(claiming.claim(limited=True))
+CLAIM_ANNOUNCED = Compiled(claiming.claim_announced())
+COMPLETE = Compiled(settling.complete(with_results=False))
+COMPLETE_WITH_RESULTS = Compiled(settling.complete(with_results=True))
+ENQUEUE = Compiled(enqueueing.enqueue())
+ENQUEUE_ONE = Compiled(enqueueing.enqueue_one())
+SWEEP = Compiled(claiming.sweep())
+SWEEP_ALL = Compiled(claiming.SWEEP_ALL)
 
 
 class PostgresStore(Store):
@@ -59,7 +58,9 @@ class PostgresStore(Store):
         # Three that never wait for each other: a long settle must not hold up a claim.
         self._claims = self._hold(_WALK_THE_INDEX)
         self._settles = self._hold()
-        self._enqueues = self._hold()
+        self._enqueues = self._hold({"plan_cache_mode": "force_generic_plan"})
+        self._grouping = Grouping(self._add)
+        self._listening = Listening(url, self.name, options)
 
     async def close(self) -> None:
         """Give the held connections back and close the pool."""
@@ -69,7 +70,10 @@ class PostgresStore(Store):
 
     async def claim(self, worker: str, demand: Demand) -> list[Task]:
         """One statement for all levels of all queues."""
+        announced = self._listening.take_queues()
         if self.levels.stale(demand):
+            if claimed := await self._claim_announced(worker, announced, demand):
+                return claimed
             self.levels.learn(await self._sweep(demand))
         asked = self.levels.due(demand)
         if not asked:
@@ -79,17 +83,12 @@ class PostgresStore(Store):
             "priorities": [level.priority for level in asked],
             "marks": [level.mark for level in asked],
             "rooms": [level.room for level in asked],
-            "excluded": sorted(demand.excluded),
-            "total": demand.total,
-            "worker": worker,
         }
         statement = CLAIM
-        if limited := {name: room for name, room in demand.handlers.items() if room > 0}:
+        if limited := _limited(demand):
             statement = CLAIM_LIMITED
             values |= {"limited": list(limited), "limits": list(limited.values())}
-        rows = await self._claims.fetch(statement, **values)
-        claimed = [Task(*row) for row in rows]
-        claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id))
+        claimed = await self._lease(statement, worker, demand, values)
         self.levels.advance(asked, claimed, demand)
         return claimed
 
@@ -103,24 +102,9 @@ class PostgresStore(Store):
             settled |= await self._complete(completed)
         return settled
 
-    async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
+    def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
-        async with self._listening() as (connection, hints):
-            yield Wakeup(control=True)  # what came while nobody listened
-            while not connection.is_closed():
-                try:
-                    # Now and then a question, for a connection can die without a word.
-                    async with asyncio.timeout(30):
-                        control = await hints.wait()
-                except TimeoutError:
-                    await bounded(
-                        connection.execute("SELECT 1"),
-                        self.options.call_timeout.total_seconds(),
-                        abandon=connection.terminate,
-                    )
-                else:
-                    yield Wakeup(control=control)
-            raise Unavailable(f"{self.name} ended the connection that listens.")
+        return self._listening.wakeups()
 
     # --- inside ---
 
@@ -133,14 +117,48 @@ class PostgresStore(Store):
         )
 
     async def _enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
-        """Plain tasks by one statement with arrays; keyed ones take the portable way."""
+        """Plain tasks by one statement, also of several callers; keyed ones as elsewhere."""
         if any(task.unique_key is not None for task in tasks):
             return await super()._enqueue(tasks)
-        due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
-        await self._enqueues.fetch(
-            ENQUEUE, **fast.new_arrays(tasks), channel=TASKS_CHANNEL, announced=due_now
-        )
+        await self._grouping.add(tasks)
         return [Enqueued(task.id) for task in tasks]
+
+    async def _add(self, tasks: Sequence[NewTask]) -> None:
+        arrays = enqueueing.new_arrays(tasks)
+        due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
+        if len(tasks) == 1:
+            values = {name: only for name, [only] in arrays.items()}
+            await self._enqueues.fetch(
+                ENQUEUE_ONE, **values, channel=TASKS_CHANNEL, announced=due_now
+            )
+        else:
+            await self._enqueues.fetch(ENQUEUE, **arrays, channel=TASKS_CHANNEL, announced=due_now)
+
+    async def _claim_announced(
+        self, worker: str, announced: Set[str], demand: Demand
+    ) -> list[Task]:
+        """Spare the first claim of an idle worker its sweep; the next claim has it.
+
+        That is: nothing else waits, and no limit but the total bounds what is claimed.
+        """
+        unbounded = all(demand.room(queue) == demand.total for queue in announced)
+        if not announced or not unbounded or not self.levels.exhausted or _limited(demand):
+            return []
+        return await self._lease(CLAIM_ANNOUNCED, worker, demand, {"queues": sorted(announced)})
+
+    async def _lease(
+        self, statement: Compiled, worker: str, demand: Demand, values: dict[str, Any]
+    ) -> list[Task]:
+        rows = await self._claims.fetch(
+            statement,
+            worker=worker,
+            excluded=sorted(demand.excluded),
+            total=demand.total,
+            **values,
+        )
+        claimed = [Task(*row) for row in rows]
+        claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id))
+        return claimed
 
     async def _complete(self, settlements: Sequence[Settlement]) -> set[UUID]:
         with_value = [
@@ -172,29 +190,6 @@ class PostgresStore(Store):
             return await self._claims.fetch(SWEEP_ALL)
         return await self._claims.fetch(SWEEP, queues=[UNADOPTED, *demand.queues])
 
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[tuple[Any, _Hints]]:
-        hints = _Hints()
-        connection = None
-        try:
-            connection = await bounded(
-                asyncpg.connect(self._listen_url()),
-                self.options.connect_timeout.total_seconds(),
-                abandon=lambda: None,
-            )
-            connection.add_termination_listener(lambda gone: hints.hear(gone, 0, "", ""))
-            await connection.add_listener(TASKS_CHANNEL, hints.hear)
-            await connection.add_listener(CONTROL_CHANNEL, hints.hear)
-            yield connection, hints
-        except Exception as error:
-            raise_translated(error, self.name)
-        finally:
-            if connection is not None:
-                connection.terminate()
-
-    def _listen_url(self) -> str:
-        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-
     def _connect_arguments(self) -> dict[str, Any]:
         call = self.options.call_timeout.total_seconds()
         return {
@@ -209,22 +204,6 @@ class PostgresStore(Store):
         }
 
 
-class _Hints:
-    """What was heard since it was last asked for: one hint of a kind is as good as a hundred."""
-
-    def __init__(self) -> None:
-        self._channels: set[str] = set()
-        self._heard = asyncio.Event()
-
-    def hear(self, connection: Any, pid: int, channel: str, payload: str) -> None:
-        """Take note of a notification; asyncpg calls it."""
-        self._channels.add(channel)
-        self._heard.set()
-
-    async def wait(self) -> bool:
-        """Wait for a hint, and say whether a person asked for something."""
-        await self._heard.wait()
-        control = CONTROL_CHANNEL in self._channels
-        self._channels.clear()
-        self._heard.clear()
-        return control
+def _limited(demand: Demand) -> dict[str, int]:
+    """The handlers of which some tasks may be claimed, but not any number."""
+    return {name: room for name, room in demand.handlers.items() if room > 0}

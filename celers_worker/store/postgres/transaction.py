@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from celers_worker.store.errors import Fault, fault_of
-from celers_worker.store.postgres import statements as fast
+from celers_worker.store.postgres import partitions
 from celers_worker.store.transaction import Transaction
 
 #: NOTIFY's channels. Hints only: polling finds everything without them.
@@ -37,14 +37,14 @@ class PostgresTransaction(Transaction):
     def keep_partitions(self, retention: timedelta, *, ahead: int = 3) -> None:
         """Make the archive's partitions of the coming days, and drop those past *retention*."""
         today = datetime.now(UTC).date()
-        existing = set(self.connection.execute(fast.PARTITIONS).scalars())
+        existing = set(self.connection.execute(partitions.PARTITIONS).scalars())
         for offset in range(ahead + 1):
             day = today + timedelta(days=offset)
-            if fast.partition_name(day) not in existing:
-                self._create_partition(fast.create_partition(day))
-        oldest = fast.partition_name(today - retention - timedelta(days=1))
+            if partitions.partition_name(day) not in existing:
+                self._create_partition(partitions.create_partition(day))
+        oldest = partitions.partition_name(today - retention - timedelta(days=1))
         for name in sorted(existing):
-            if name != fast.DEFAULT_PARTITION and name < oldest:
+            if name != partitions.DEFAULT_PARTITION and name < oldest:
                 self.connection.execute(text(f"DROP TABLE {name}"))
 
     def _create_partition(self, statement: str) -> None:

@@ -402,13 +402,14 @@ LIMIT :room::INTEGER FOR UPDATE SKIP LOCKED;
 UPDATE celers_tasks
 SET state='processing', started_at=statement_timestamp(), worker_id=$1::VARCHAR,
     lease=(celers_tasks.lease + 1)
-WHERE celers_tasks.id = ANY (array((SELECT chosen.id
-            FROM (SELECT due.id AS id, due.task_name AS task_name, due.priority AS priority,
-                due.scheduled_at AS scheduled_at
+WHERE celers_tasks.ctid = ANY (array((SELECT chosen.place
+            FROM (SELECT due.place AS place, due.id AS id, due.task_name AS task_name,
+                due.priority AS priority, due.scheduled_at AS scheduled_at
                 FROM unnest($2::TEXT[], $3::INTEGER[], $4::TIMESTAMP WITH TIME ZONE[],
                     $5::INTEGER[]) AS level(queue_name, priority, mark, room)
-                JOIN LATERAL (SELECT celers_tasks.id AS id, celers_tasks.task_name AS task_name,
-                    celers_tasks.priority AS priority, celers_tasks.scheduled_at AS scheduled_at
+                JOIN LATERAL (SELECT celers_tasks.ctid AS place, celers_tasks.id AS id,
+                    celers_tasks.task_name AS task_name, celers_tasks.priority AS priority,
+                    celers_tasks.scheduled_at AS scheduled_at
                     FROM celers_tasks
                     WHERE celers_tasks.state = 'pending'
                       AND celers_tasks.queue_name = level.queue_name
@@ -430,12 +431,13 @@ RETURNING celers_tasks.id, celers_tasks.lease, celers_tasks.task_name, celers_ta
     celers_tasks.metadata;
 
 -- CLAIM_LIMITED, on asyncpg
-WITH candidates AS (SELECT due.id AS id, due.task_name AS task_name, due.priority AS priority,
-    due.scheduled_at AS scheduled_at
+WITH candidates AS (SELECT due.place AS place, due.id AS id, due.task_name AS task_name,
+    due.priority AS priority, due.scheduled_at AS scheduled_at
     FROM unnest($2::TEXT[], $3::INTEGER[], $4::TIMESTAMP WITH TIME ZONE[], $5::INTEGER[]) AS level(queue_name,
         priority, mark, room)
-    JOIN LATERAL (SELECT celers_tasks.id AS id, celers_tasks.task_name AS task_name,
-        celers_tasks.priority AS priority, celers_tasks.scheduled_at AS scheduled_at
+    JOIN LATERAL (SELECT celers_tasks.ctid AS place, celers_tasks.id AS id,
+        celers_tasks.task_name AS task_name, celers_tasks.priority AS priority,
+        celers_tasks.scheduled_at AS scheduled_at
         FROM celers_tasks
         WHERE celers_tasks.state = 'pending'
           AND celers_tasks.queue_name = level.queue_name
@@ -453,18 +455,82 @@ WITH candidates AS (SELECT due.id AS id, due.task_name AS task_name, due.priorit
 UPDATE celers_tasks
 SET state='processing', started_at=statement_timestamp(), worker_id=$1::VARCHAR,
     lease=(celers_tasks.lease + 1)
-WHERE celers_tasks.id = ANY (array((SELECT ranked.id
-            FROM (SELECT candidates.id AS id, candidates.task_name AS task_name,
-                row_number() OVER (PARTITION BY candidates.task_name
-                    ORDER BY candidates.priority DESC, candidates.scheduled_at, candidates.id) AS rank
-                FROM candidates) AS ranked
-            LEFT OUTER JOIN unnest($8::TEXT[], $9::INTEGER[]) AS limited(task_name,
-                room) ON ranked.task_name = limited.task_name
-            WHERE limited.room IS NULL OR ranked.rank <= limited.room)))
+WHERE celers_tasks.ctid = ANY (array((SELECT chosen.place
+            FROM (SELECT ranked.place AS place
+                FROM (SELECT candidates.place AS place, candidates.task_name AS task_name,
+                    row_number() OVER (PARTITION BY candidates.task_name
+                        ORDER BY candidates.priority DESC, candidates.scheduled_at, candidates.id) AS rank
+                    FROM candidates) AS ranked
+                LEFT OUTER JOIN unnest($8::TEXT[], $9::INTEGER[]) AS limited(task_name,
+                    room) ON ranked.task_name = limited.task_name
+                WHERE limited.room IS NULL OR ranked.rank <= limited.room) AS chosen)))
 RETURNING celers_tasks.id, celers_tasks.lease, celers_tasks.task_name, celers_tasks.queue_name,
     celers_tasks.payload, celers_tasks.priority, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at, celers_tasks.started_at,
     celers_tasks.timeout, coalesce(celers_tasks.expires_at <= statement_timestamp(), $10::BOOLEAN) AS expired,
+    celers_tasks.metadata;
+
+-- CLAIM_ANNOUNCED, on asyncpg
+WITH RECURSIVE level(queue_name, priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = each.queue_name
+        ORDER BY t.priority DESC
+        LIMIT $3::INTEGER) AS priority
+    FROM unnest($4::TEXT[]) AS each(queue_name)
+    UNION ALL
+    SELECT level.queue_name AS queue_name, (SELECT t.priority
+        FROM celers_tasks AS t
+        WHERE t.state = 'pending'
+          AND t.queue_name = level.queue_name
+          AND t.priority < level.priority
+        ORDER BY t.priority DESC
+        LIMIT $5::INTEGER) AS anon_1
+    FROM level
+    WHERE level.priority IS NOT NULL)
+UPDATE celers_tasks
+SET state='processing', started_at=statement_timestamp(), worker_id=$1::VARCHAR,
+    lease=(celers_tasks.lease + 1)
+WHERE celers_tasks.ctid = ANY (array((SELECT chosen.place
+            FROM (SELECT due.place AS place, due.id AS id, due.task_name AS task_name,
+                due.priority AS priority, due.scheduled_at AS scheduled_at
+                FROM (SELECT found.queue_name AS queue_name, found.priority AS priority,
+                    found.first_due_at AS mark
+                    FROM (SELECT level.queue_name AS queue_name, level.priority AS priority,
+                        least((SELECT t.scheduled_at
+                                FROM celers_tasks AS t
+                                WHERE t.state = 'pending'
+                                  AND t.queue_name = level.queue_name
+                                  AND t.priority = level.priority
+                                ORDER BY t.scheduled_at
+                                LIMIT $2::INTEGER),
+                                    (statement_timestamp() + make_interval(secs => 3155760000))) AS first_due_at,
+                                    statement_timestamp() AS now
+                        FROM level
+                        WHERE level.priority IS NOT NULL) AS found
+                    WHERE found.first_due_at <= statement_timestamp()
+                    ORDER BY found.priority DESC, found.first_due_at) AS level
+                JOIN LATERAL (SELECT celers_tasks.ctid AS place, celers_tasks.id AS id,
+                    celers_tasks.task_name AS task_name, celers_tasks.priority AS priority,
+                    celers_tasks.scheduled_at AS scheduled_at
+                    FROM celers_tasks
+                    WHERE celers_tasks.state = 'pending'
+                      AND celers_tasks.queue_name = level.queue_name
+                      AND celers_tasks.priority = level.priority
+                      AND celers_tasks.scheduled_at >= level.mark
+                      AND celers_tasks.scheduled_at <= statement_timestamp()
+                      AND celers_tasks.task_name != ALL ($6::TEXT[])
+                      AND NOT (EXISTS (SELECT *
+                            FROM celers_queues
+                            WHERE celers_queues.name = level.queue_name
+                              AND celers_queues.paused_at IS NOT NULL))
+                    ORDER BY celers_tasks.scheduled_at, celers_tasks.id
+                    LIMIT $7::INTEGER FOR UPDATE SKIP LOCKED) AS due ON true
+                LIMIT $7::INTEGER) AS chosen)))
+RETURNING celers_tasks.id, celers_tasks.lease, celers_tasks.task_name, celers_tasks.queue_name,
+    celers_tasks.payload, celers_tasks.priority, celers_tasks.retry_count, celers_tasks.crash_count,
+    celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at, celers_tasks.started_at,
+    celers_tasks.timeout, coalesce(celers_tasks.expires_at <= statement_timestamp(), $8::BOOLEAN) AS expired,
     celers_tasks.metadata;
 
 -- COMPLETE, on asyncpg
@@ -527,7 +593,7 @@ SELECT gone.id
 FROM gone;
 
 -- ENQUEUE, on asyncpg
-WITH inserted AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
+WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
     scheduled_at, metadata, queue_name, timeout, expires_at, fingerprint)
     SELECT "new".id AS id, "new".task_name AS task_name, "new".payload AS payload, 'pending',
         "new".priority AS priority, "new".max_retries AS max_retries, statement_timestamp() AS now_1,
@@ -540,7 +606,20 @@ WITH inserted AS (INSERT INTO celers_tasks (id, task_name, payload, state, prior
         $10::DOUBLE PRECISION[], $11::DOUBLE PRECISION[], $12::TEXT[]) AS "new"(id, task_name, payload,
         priority, max_retries, at, delay, metadata, queue_name, timeout, expires, fingerprint))
 SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
-FROM unnest($14::TEXT[]) AS announced(queue_name);
+FROM unnest($14::TEXT[]) AS announced(queue_name)
+WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
+
+-- ENQUEUE_ONE, on asyncpg
+WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
+    scheduled_at, metadata, queue_name, timeout, expires_at, fingerprint)
+    SELECT $1::UUID AS anon_1, $2::VARCHAR AS anon_2, $3::BYTEA AS anon_3, 'pending', $4::INTEGER AS anon_4,
+        $5::INTEGER AS anon_5, statement_timestamp() AS now_1, coalesce($6::TIMESTAMP WITH TIME ZONE,
+        (statement_timestamp() + make_interval(secs => $7::FLOAT))) AS coalesce_1,
+        CAST($8::VARCHAR AS JSONB) AS anon_6, $9::VARCHAR AS anon_7, $10::FLOAT AS anon_8,
+        (statement_timestamp() + make_interval(secs => $11::FLOAT)) AS later_1, $12::VARCHAR AS anon_9)
+SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
+FROM unnest($14::TEXT[]) AS announced(queue_name)
+WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
 
 -- SWEEP, on asyncpg
 WITH RECURSIVE level(queue_name, priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
