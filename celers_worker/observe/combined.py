@@ -1,8 +1,8 @@
 """The metrics of several worker processes as those of one.
 
 Each process sends snapshots of what it counts, and the supervisor adds them up. prometheus_client's
-own way, files that all processes map, costs every task several microseconds, leaves a set of files
-for every process that ever died, and turns the application's own metrics into such files too.
+own way, files that all processes map, makes each count twice as dear, leaves a set of files for
+every process that ever died, and turns the application's own metrics into such files too.
 """
 
 from __future__ import annotations

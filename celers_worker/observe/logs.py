@@ -90,7 +90,7 @@ class _Phrases:
             process=event.name,
             pid=event.pid,
             exit=event.how,
-            after=round(event.seconds, 1),
+            seconds=round(event.seconds, 1),
             again_in=event.again_in,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -94,6 +95,13 @@ class Metrics:
             buckets=_WAITS,
             registry=registry,
         )
+        # To find a series costs as much as to count in it, and these are counted for every task.
+        self._runs_in = lru_cache(_NAMES)(
+            lambda queue: self._runs.labels(self._queues.label(queue))
+        )
+        self._waits_in = lru_cache(_NAMES)(
+            lambda queue: self._waits.labels(self._queues.label(queue))
+        )
         self._claims = self._latency("celers_broker_dequeue_latency_seconds", "Claims.")
         self._settles = self._latency("celers_broker_ack_latency_seconds", "Settles.")
         self._has_gauges = False
@@ -134,11 +142,10 @@ class Metrics:
             self._empty.inc()
         for task in event.tasks:
             waited = (task.started_at - task.scheduled_at).total_seconds()
-            self._waits.labels(self._queues.label(task.queue)).observe(max(waited, 0.0))
+            self._waits_in(task.queue).observe(max(waited, 0.0))
 
     def _ended(self, event: fact.TaskEnded) -> None:
-        queue = self._queues.label(event.settlement.task.queue)
-        self._runs.labels(queue).observe(event.seconds)
+        self._runs_in(event.settlement.task.queue).observe(event.seconds)
 
     def _settled(self, event: fact.TasksSettled) -> None:
         self._settles.observe(event.seconds)

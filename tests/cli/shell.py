@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
@@ -10,8 +11,10 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,8 @@ class Terminal:
             stderr=other,
             env=environment(TERM="xterm-256color", COLUMNS="100") | changes,
             start_new_session=True,
+            # What is typed may be a signal, for those that the terminal controls.
+            preexec_fn=partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0),
         )
         os.close(other)
 
@@ -118,10 +123,19 @@ class Terminal:
 
     def expect(self, text: str) -> None:
         """Wait until *text* is shown."""
-        eventually_sync(lambda: self._read() is not None and text in self.shown, within=SECONDS)
+
+        def is_shown() -> bool:
+            self._read()  # perhaps for the last time: what was shown before still counts
+            return text in self.shown
+
+        eventually_sync(is_shown, within=SECONDS)
 
     def type(self, text: str) -> None:
         os.write(self._side, text.encode())
+
+    def type_ctrl_c(self) -> None:
+        """Interrupt whatever is in the foreground, which is more than one process perhaps."""
+        self.type("\x03")
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)

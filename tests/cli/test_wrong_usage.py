@@ -85,6 +85,12 @@ WRONG_USAGE: dict[str, tuple[list[str], list[str]]] = {
         ["worker", "-c", "nan"],
         [f"--concurrency: worker.concurrency is 'nan': {PERMITS}"],
     ),
+    "no processes": (
+        ["worker", "-p", "0"],
+        [
+            "--processes: worker.processes is 0: write a whole number from 1 to 1000.",
+        ],
+    ),
     "several mistakes": (
         ["worker", "-c", "0", "--log-level", "loud", "--metrics-port", "99999"],
         [

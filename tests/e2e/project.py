@@ -20,6 +20,7 @@ from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import TaskState
 from celers_worker.store import DirectStore, StoreOptions, inspect, make_direct_store
 from celers_worker.store.inspect import TaskFilter, TaskView
+from tests.processes import kill_tree
 from tests.waiting import eventually_sync
 
 REPOSITORY = Path(__file__).parents[2]
@@ -178,5 +179,5 @@ class Project:
         for worker in self.workers:
             if worker.process.poll() is None:
                 worker.signal(signal.SIGCONT)
-                worker.kill()
+                kill_tree(worker.process)  # one of several processes outlives its supervisor
         self.direct.close()

@@ -101,6 +101,34 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
             "seconds": 12.346,
         },
     ),
+    "supervisor started": (
+        fact.SupervisorStarted(4),
+        {"level": "info", "event": "supervisor started", "processes": 4},
+    ),
+    "process died": (
+        fact.ProcessDied("mail-2", 4711, "SIGKILL", 12.34567, 2.0),
+        {
+            "level": "error",
+            "event": "worker process died, will be replaced",
+            "process": "mail-2",
+            "pid": 4711,
+            "exit": "SIGKILL",
+            "seconds": 12.3,
+            "again_in": 2.0,
+        },
+    ),
+    "supervisor stopping": (
+        fact.SupervisorStopping("SIGTERM", 4),
+        {"level": "info", "event": "supervisor stopping", "reason": "SIGTERM", "running": 4},
+    ),
+    "supervisor stopped": (
+        fact.SupervisorStopped([], 12.34567),
+        {"level": "info", "event": "supervisor stopped", "killed": [], "seconds": 12.346},
+    ),
+    "supervisor killed": (
+        fact.SupervisorStopped(["mail-2"], 12.34567),
+        {"level": "error", "event": "supervisor stopped", "killed": ["mail-2"], "seconds": 12.346},
+    ),
     "retry": (
         settled(Retry(timedelta(seconds=2), FAILURE)),
         {
@@ -268,6 +296,20 @@ def test_every_json_line_has_a_time_in_utc() -> None:
     log = Log()
     log.events.emit(LINES["worker stopping"][0])
     assert log.lines[0]["timestamp"].endswith("Z")
+
+
+def test_one_of_several_processes_says_which_one_it_is() -> None:
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            writes.append(text)
+            return len(text)
+
+    writes: list[str] = []
+    configure_logs("info", "json", Stream(), process="mail-2")
+    structlog.get_logger().info("hello")
+    [line] = writes  # in one piece, so that the lines of several processes do not mix
+    assert json.loads(line)["process"] == "mail-2"
+    assert line.endswith("}\n")
 
 
 def test_a_text_with_line_breaks_stays_on_one_line() -> None:
