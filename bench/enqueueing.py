@@ -5,28 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 
+from bench.database import NewDatabase
 from bench.figures import Figures
 from bench.tasks import app, nothing, use
+from celers_worker.app.declared import DeclaredTask
 
 #: Single tasks are added for so long, in seconds.
 SPAN = 3.0
 CLIENTS = 8
 
 
-def enqueue_many(url: str, tasks: int) -> Figures:
+def enqueue_many(new_database: NewDatabase, tasks: int) -> Figures:
     """Add *tasks* by one call of ``enqueue_many``, which commits each thousand."""
-    use(url)
-    return {"enqueue_many": tasks / asyncio.run(_add_many(tasks))}
+    with new_database() as database:
+        use(database.url)
+        return {"enqueue_many": tasks / asyncio.run(_add_many(tasks))}
 
 
-def enqueue_one(url: str, tasks: int) -> Figures:
+def enqueue_one(new_database: NewDatabase, tasks: int) -> Figures:
     """Add single tasks for a while; each call returns when its task is on the disk."""
-    use(url)
-    return {
-        "enqueue": asyncio.run(_add_singly(1)),
-        f"enqueue, {CLIENTS} at a time": asyncio.run(_add_singly(CLIENTS)),
-        "enqueue_sync": _add_synchronously(),
-    }
+    with new_database() as database:
+        use(database.url)
+        return {
+            "enqueue": asyncio.run(add_singly(1)),
+            f"enqueue, {CLIENTS} at a time": asyncio.run(add_singly(CLIENTS)),
+            "enqueue_sync": _add_synchronously(),
+        }
 
 
 async def _add_many(tasks: int) -> float:
@@ -38,15 +42,15 @@ async def _add_many(tasks: int) -> float:
     return seconds
 
 
-async def _add_singly(clients: int) -> float:
+async def add_singly(clients: int, task: DeclaredTask[..., None] = nothing) -> float:
     """Tasks a second, of so many clients that each wait for their last one."""
-    await nothing.enqueue(number=-1)
+    await task.enqueue(number=-1)
     began = time.perf_counter()
 
     async def add() -> int:
         added = 0
         while time.perf_counter() - began < SPAN:
-            await nothing.enqueue(number=added)
+            await task.enqueue(number=added)
             added += 1
         return added
 

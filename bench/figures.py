@@ -5,24 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+#: ``a name @ 2000`` is a point of a curve: for the plots, and not for the table.
 Figures: TypeAlias = Mapping[str, float]
 
-#: The units, by the beginning of a figure's name; the first that fits.
+#: The units and the digits that a figure deserves, by a part of its name; the first that fits.
 UNITS = (
-    ("worker CPU", "µs"),
-    ("worker memory", "MB"),
-    ("worker start", "s"),
-    ("enqueue to start", "ms"),
-    ("commit to start", "ms"),
-    ("", "tasks/s"),
+    ("ratio", "", 2),
+    ("CPU per 10,000", "s", 2),
+    ("CPU per task", "µs", 1),
+    ("CPU", "%", 2),
+    ("WAL", "bytes/task", 0),
+    ("statements", "/s", 2),
+    ("growth", "MiB/100,000 tasks", 2),
+    ("memory", "MiB", 1),
+    ("start and stop", "s", 1),
+    ("to start", "ms", 1),
+    ("lines", "", 0),
+    ("", "tasks/s", 0),
 )
+
+
+def point(name: str, at: int) -> str:
+    """The name of one point of the curve called *name*."""
+    return f"{name} @ {at}"
+
+
+def is_point(name: str) -> bool:
+    """Whether this is one of many, and nothing for a table."""
+    return " @ " in name
 
 
 def unit(name: str) -> str:
     """The unit of the figure called *name*."""
-    return next(unit for beginning, unit in UNITS if name.startswith(beginning))
+    return _form(name)[0]
 
 
 def shown(name: str, value: float) -> str:
     """*value* with as many digits as it deserves."""
-    return f"{value:,.0f}" if unit(name) == "tasks/s" else f"{value:.1f}"
+    return f"{value:,.{_form(name)[1]}f}"
+
+
+def _form(name: str) -> tuple[str, int]:
+    return next((unit, digits) for part, unit, digits in UNITS if part in name)

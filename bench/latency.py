@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from bench import worker
+from bench.database import NewDatabase
 from bench.figures import Figures
 from bench.tasks import app, started, use
 from celers_worker.core.payload import decode
@@ -25,17 +26,17 @@ SAMPLES = 300
 SETTLED_WITHIN = 30.0
 
 
-def latency(url: str, tasks: int) -> Figures:
+def latency(new_database: NewDatabase, tasks: int) -> Figures:
     """Enqueue single tasks into an idle worker, with random gaps.
 
     From the call of ``enqueue``, which includes the producer's commit, and from its return.
     """
-    use(url)
     samples = min(SAMPLES, tasks)
-    with worker.worker(url) as process:
+    with new_database() as database, worker.worker(database.url) as process:
+        use(database.url)
         process.await_ready()
         sent = asyncio.run(_send(samples))
-        began = _await_results(url, samples)
+        began = _await_results(database.url, samples)
         process.stop()
         process.cost()
     called = [(began[task_id] - call) * 1e3 for task_id, (call, _) in sent.items()]

@@ -12,8 +12,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from bench.databases import TARGETS
-from bench.figures import Figures, shown, unit
+from bench.database import PRODUCTS
+from bench.figures import Figures, is_point, shown, unit
 
 #: For each database the figures of every run, in the order of the scenarios.
 Runs = Mapping[str, Sequence[Figures]]
@@ -25,9 +25,10 @@ def show(console: Console, runs: Runs, setting: Mapping[str, str]) -> None:
     table.add_column("figure")
     table.add_column("unit")
     for name in runs:
-        table.add_column(TARGETS[name], justify="right")
+        table.add_column(PRODUCTS[name], justify="right")
     medians = {name: _medians(figures) for name, figures in runs.items()}
-    for figure in next(iter(medians.values()), {}):
+    names = dict.fromkeys(name for figures in medians.values() for name in figures)
+    for figure in (name for name in names if not is_point(name)):
         values = (each.get(figure) for each in medians.values())
         cells = ("" if value is None else shown(figure, value) for value in values)
         table.add_row(figure, unit(figure), *cells)

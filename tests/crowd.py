@@ -22,6 +22,7 @@ from sqlalchemy import (
 from celers_worker.core.task import DEFAULT_QUEUE, TaskState
 from celers_worker.store import StoreOptions, make_direct_store, sql
 from celers_worker.store.schema import archive, tasks
+from celers_worker.store.transaction import Transaction
 from celers_worker.store.types import Id
 
 #: Rows of one statement, and how deep its recursion goes, which every server's default allows.
@@ -57,8 +58,11 @@ def _fill(url: str, table: Table, count: int, queue: str, **values: ColumnElemen
     with make_direct_store(url, _PATIENT) as direct:
         for start in range(0, count, _CHUNK):
             rows = min(_CHUNK, count - start)
-            binds = {"start": start, "rows": rows}
-            direct.run(lambda transaction, at=binds: transaction.connection.execute(statement, at))
+            direct.run(_execute, statement, {"start": start, "rows": rows})
+
+
+def _execute(transaction: Transaction, statement: Insert, binds: dict[str, int]) -> None:
+    transaction.connection.execute(statement, binds)
 
 
 def _insert(table: Table, queue: str, values: dict[str, ColumnElement[Any]]) -> Insert:
@@ -69,7 +73,7 @@ def _insert(table: Table, queue: str, values: dict[str, ColumnElement[Any]]) -> 
     number = high.c.number * _DEEP + low.c.number
     # The decimal digits of a number, twelve of them, are the last group of a UUID as well.
     digits = cast(bindparam("start", type_=BigInteger) + number + sql.integer(10**11), String(12))
-    columns = {
+    columns: dict[str, ColumnElement[Any]] = {
         "id": cast(literal(f"{uuid4().hex[:8]}-0000-7000-8000-") + digits, Id()),
         "task_name": literal("nothing"),
         "payload": literal(b'{"number":1}'),

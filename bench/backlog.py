@@ -1,0 +1,21 @@
+"""Whether a drain is slower when more tasks wait."""
+
+from __future__ import annotations
+
+from bench.database import NewDatabase
+from bench.figures import Figures, point
+from bench.passage import pass_through
+
+#: The tasks that wait, for each of those of other scenarios.
+SHARES = (0.02, 0.2, 2, 20)
+
+
+def backlog(new_database: NewDatabase, tasks: int) -> Figures:
+    """Drain backlogs from a fiftieth to twentyfold."""
+    figures = {}
+    for share in SHARES:
+        waiting = round(share * tasks)
+        with new_database() as database:
+            figures[f"drain of {waiting:,}"] = pass_through(database, waiting).rate
+        figures[point("drain of a backlog", waiting)] = figures[f"drain of {waiting:,}"]
+    return figures
