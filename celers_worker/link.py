@@ -1,8 +1,8 @@
 """Link: the socket between a supervisor and one of its worker processes.
 
-The worker says when it works, and then what it has counted. The supervisor says nothing: that the
-socket ends tells the worker that its supervisor is gone, however that died. So nobody but the
-supervisor may hold its side, and it does not: Python closes it in whatever is started.
+The supervisor says only that it is the worker's turn to begin. The worker says when it works, and
+then what it has counted. That the socket ends tells it that its supervisor is gone, however that
+died: nobody else holds that side, for Python closes it in whatever is started.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Self
 
 #: ``place:descriptor``; the supervisor sets it for a process that it starts.
 VARIABLE = "_CELERS_PROCESS"
+#: What the supervisor says.
+TURN = b"\n"
 #: What the worker says first. Every other message is a snapshot of its metrics.
 READY = b""
 
@@ -47,6 +49,10 @@ class Link:
         place, descriptor = map(int, text.split(":"))
         os.set_inheritable(descriptor, False)
         return cls(place, socket.socket(fileno=descriptor))
+
+    def await_turn(self) -> bool:
+        """Block until the supervisor lets this process begin; False: it is gone."""
+        return self._end.recv(1) == TURN
 
     @contextlib.asynccontextmanager
     async def held(

@@ -1,7 +1,7 @@
 """Supervisor: starts several worker processes, replaces those that die, and ends them.
 
-The first process starts alone. It finds out whether the application can be imported and the tables
-are right, and says so once; the others start when it works.
+The first process goes ahead. It finds out whether the application can be imported and the tables
+are right, and says once what is not; the others have started, and wait until it works.
 
 The supervisor imports neither the application nor a driver: nothing that breaks a worker breaks it.
 Each process leads a session of its own, so that Ctrl-C reaches it once, through the supervisor, and
@@ -82,11 +82,10 @@ class Supervisor:
         processes = self._config.worker.processes
         self._events.emit(SupervisorStarted(processes))
         async with asyncio.TaskGroup() as group:
-            first = group.create_task(self._keep(1))
-            first.add_done_callback(lambda task: self._works.set())
-            await self._works.wait()
-            for place in range(2, processes + 1):
-                group.create_task(self._keep(place))
+            for place in range(1, processes + 1):
+                keeping = group.create_task(self._keep(place))
+                if place == 1:
+                    keeping.add_done_callback(lambda task: self._works.set())
         self._events.emit(SupervisorStopped(self._killed, time.monotonic() - began))
         return self._code
 
@@ -119,7 +118,9 @@ class Supervisor:
             return Exit(0, -1, timedelta(0), worked=False, error=f"not started: {error.strerror}")
         self._processes[place] = process
         listening = asyncio.create_task(self._listen(process))
+        admitting = asyncio.create_task(self._admit(process))
         await process.ended.wait()
+        admitting.cancel()
         # What it has started may hold its end of the socket for ever.
         await asyncio.wait({listening}, timeout=_LAST_WORDS)
         listening.cancel()
@@ -127,6 +128,12 @@ class Supervisor:
         if self._metrics is not None:
             self._metrics.combined.bury(place)
         return process.exit()
+
+    async def _admit(self, process: _Process) -> None:
+        if process.place > 1:
+            await self._works.wait()
+        with contextlib.suppress(OSError):  # it has just died
+            process.end.send(link.TURN)
 
     async def _listen(self, process: _Process) -> None:
         async for message in link.messages(process.end):

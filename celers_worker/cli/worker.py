@@ -112,6 +112,8 @@ def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None
     from celers_worker.observe.log_output import adopt_foreign_logs
     from celers_worker.worker import Worker, run_worker
 
+    if link is not None and not link.await_turn():
+        return 0
     app, loaded = load_application(loaded)
     config = loaded.config.of_process(link.place) if link else loaded.config
     events = _logged(config, process=config.worker.name if link else None)
