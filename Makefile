@@ -4,6 +4,8 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 TREE ?=
+BENCH_ARGS ?=
+FIGURES ?=
 # More than the cores: the end-to-end tests mostly wait for leases to end.
 PROCESSES ?= 3
 
@@ -14,7 +16,7 @@ PACKAGE := .venv/.package
 DEVELOPMENT := .venv/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install servers test test-sqlite lint format sql bench bench-peers build ci clean
+.PHONY: help demo install servers test test-sqlite lint format sql bench bench-plots bench-peers build ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +48,13 @@ format: $(DEVELOPMENT) ## Repair what ruff can repair
 sql: $(DEVELOPMENT) ## Write every compiled statement to tests/store/sql, to be read and compared
 	$(BIN)/python -m tests.store.write_sql
 
-bench: $(DEVELOPMENT) servers ## Measure, on private servers that do wait for the disk
-	$(BIN)/python -m bench
+bench: $(DEVELOPMENT) servers ## Measure, on private servers (BENCH_ARGS='--all --json FILE')
+	$(PIP) install --group bench
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-plots: $(DEVELOPMENT) ## Draw docs/plots (FIGURES='FILE ...' that bench --json wrote)
+	$(PIP) install --group bench
+	$(BIN)/python -m bench.plots $(FIGURES)
 
 bench-peers: $(DEVELOPMENT) servers ## Measure other queues beside ours, installed in .bench-peers
 	$(BIN)/python -m bench.peers

@@ -22,5 +22,7 @@ memory        how large a worker is, and whether it grows
 
 figures       what a scenario measures, and its units
 report        the machine, the table, the JSON file
+curves        the points of curves in such files
+plots         `python -m bench.plots`: draws them
 peers         the same work by other queues
 """

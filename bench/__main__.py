@@ -16,7 +16,7 @@ from bench.cost import cost
 from bench.database import NewDatabase, version_of
 from bench.draining import drain
 from bench.enqueueing import enqueue_many, enqueue_one
-from bench.figures import Figures, is_point, shown, unit
+from bench.figures import Figures, place_of, shown, unit
 from bench.idling import idle
 from bench.latency import latency
 from bench.memory import memory
@@ -79,7 +79,7 @@ def _measure(
             run |= figures
             for name, value in figures.items():
                 line = f"{version}, run {number}: {name} {shown(name, value)} {unit(name)}"
-                if not is_point(name):
+                if place_of(name) is None:
                     print(line, file=sys.stderr, flush=True)
         runs.append(run)
     return runs

@@ -8,6 +8,7 @@ from bench.passage import pass_through
 
 #: The tasks that wait, for each of those of other scenarios.
 SHARES = (0.02, 0.2, 2, 20)
+CURVE = "drain of a backlog"
 
 
 def backlog(new_database: NewDatabase, tasks: int) -> Figures:
@@ -17,5 +18,5 @@ def backlog(new_database: NewDatabase, tasks: int) -> Figures:
         waiting = round(share * tasks)
         with new_database() as database:
             figures[f"drain of {waiting:,}"] = pass_through(database, waiting).rate
-        figures[point("drain of a backlog", waiting)] = figures[f"drain of {waiting:,}"]
+        figures[point(CURVE, waiting)] = figures[f"drain of {waiting:,}"]
     return figures

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+_AT = " @ "
+
 #: ``a name @ 2000`` is a point of a curve: for the plots, and not for the table.
 Figures: TypeAlias = Mapping[str, float]
 
@@ -27,12 +29,13 @@ UNITS = (
 
 def point(name: str, at: int) -> str:
     """The name of one point of the curve called *name*."""
-    return f"{name} @ {at}"
+    return f"{name}{_AT}{at}"
 
 
-def is_point(name: str) -> bool:
-    """Whether this is one of many, and nothing for a table."""
-    return " @ " in name
+def place_of(name: str) -> tuple[str, int] | None:
+    """The curve and the place of a point; None for any other figure."""
+    curve, at, place = name.rpartition(_AT)
+    return (curve, int(place)) if at else None
 
 
 def unit(name: str) -> str:

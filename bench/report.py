@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.database import PRODUCTS
-from bench.figures import Figures, is_point, shown, unit
+from bench.figures import Figures, place_of, shown, unit
 
 #: For each database the figures of every run, in the order of the scenarios.
 Runs = Mapping[str, Sequence[Figures]]
@@ -28,7 +28,7 @@ def show(console: Console, runs: Runs, setting: Mapping[str, str]) -> None:
         table.add_column(PRODUCTS[name], justify="right")
     medians = {name: _medians(figures) for name, figures in runs.items()}
     names = dict.fromkeys(name for figures in medians.values() for name in figures)
-    for figure in (name for name in names if not is_point(name)):
+    for figure in (name for name in names if place_of(name) is None):
         values = (each.get(figure) for each in medians.values())
         cells = ("" if value is None else shown(figure, value) for value in values)
         table.add_row(figure, unit(figure), *cells)

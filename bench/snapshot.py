@@ -11,6 +11,7 @@ from bench.passage import completions, pass_through
 
 #: As many times the tasks of other scenarios go through, and so many points has the curve.
 TIMES, POINTS = 4, 20
+FREE, HELD = "no snapshot", "snapshot held"
 
 
 def snapshot(new_database: NewDatabase, tasks: int) -> Figures:
@@ -32,7 +33,7 @@ def snapshot(new_database: NewDatabase, tasks: int) -> Figures:
         ),
     }
     step = total // POINTS
-    for name, curve in (("no snapshot", free), ("snapshot held", held)):
+    for name, curve in ((FREE, free), (HELD, held)):
         figures |= {point(name, (at + 1) * step): speed for at, speed in enumerate(curve)}
     return figures
 
