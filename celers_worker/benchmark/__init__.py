@@ -9,4 +9,6 @@ figures     what a measurement comes to
 enqueueing draining latency knee: the measurements.
 
 It costs the database what that many tasks cost, and no more stays than after any other deletes.
+Nothing but the queue's own rows is written, with one exception that every worker makes: a task that
+a foreign producer has inserted without a queue is given the queue it names.
 """

@@ -12,6 +12,8 @@ from celers_worker.benchmark.tasks import nothing
 from celers_worker.store import footprint
 
 PROCESSES = 2
+#: A second process that gains less is not worth its memory.
+WORTH = 1.2
 
 
 def drain(run: Run) -> list[Figure]:
@@ -26,10 +28,11 @@ def drain(run: Run) -> list[Figure]:
     )
     figures = []
     if one is not None:
-        hint = f"handlers that do nothing, concurrency {run.config().worker.concurrency}"
+        permits = run.config().worker.concurrency
+        hint = f"the queue alone: handlers that do nothing, concurrency {permits}"
         figures.append(Figure("drain, 1 process", one, RATE, hint))
     if two is not None:
-        hint = "" if one is None else f"{two / one:.1f} times one process"
+        hint = "" if one is None else _gain(two / one)
         figures.append(Figure(f"drain, {PROCESSES} processes", two, RATE, hint))
     return figures
 
@@ -53,6 +56,13 @@ def drained(
     rate = _rate(run, processes)
     run.empty()
     return rate
+
+
+def _gain(factor: float) -> str:
+    told = f"{factor:.1f} times one process"
+    if factor < WORTH:
+        return f"{told}: this machine or the database has no more to give"
+    return f"{told}: try celers worker --processes {PROCESSES}"
 
 
 def _rate(run: Run, processes: int) -> float | None:

@@ -10,13 +10,15 @@ from celers_worker.benchmark.run import Run
 from celers_worker.benchmark.tasks import WAIT, wait
 
 STEPS = (10, 50, 100, 200, 500, 1_000)
-#: A step that gains less is not worth its memory and connections.
+#: A gain below a tenth is not worth the memory, nor the load on what the handlers call.
 GAIN = 1.1
+#: So many steps beyond the knee make sure of it, for one may have been disturbed.
+_BEYOND = 2
 KNEE = "knee of concurrency"
 
 
 def knee(run: Run) -> list[Figure]:
-    """Drain tasks that wait at rising concurrency, until a step gains less than a tenth."""
+    """Drain tasks that wait at rising concurrency, until more gains less than a tenth."""
     seconds = run.limits.seconds / 2
     rates: list[tuple[int, float]] = []
     for concurrency in STEPS:
@@ -30,7 +32,7 @@ def knee(run: Run) -> list[Figure]:
         if rate is None:
             break
         rates.append((concurrency, rate))
-        if found(rates) != concurrency:
+        if found(rates) in [step for step, _ in rates[:-_BEYOND]]:
             break
     figures = [
         Figure(f"drain at concurrency {concurrency}", rate, RATE, _hint(concurrency, rate))
@@ -42,13 +44,9 @@ def knee(run: Run) -> list[Figure]:
 
 
 def found(rates: Sequence[tuple[int, float]]) -> int:
-    """The last step of (concurrency, rate) that gained a tenth or more over the one before."""
-    best, most = rates[0]
-    for concurrency, rate in rates[1:]:
-        if rate < GAIN * most:
-            break
-        best, most = concurrency, rate
-    return best
+    """The first concurrency, of pairs with rates, beyond which none gains a tenth or more."""
+    best = max(rate for _, rate in rates)
+    return next(concurrency for concurrency, rate in rates if rate * GAIN > best)
 
 
 def _hint(concurrency: int, rate: float) -> str:

@@ -27,7 +27,7 @@ def latency(run: Run) -> list[Figure]:
     From the call of ``enqueue``, which includes the producer's commit, and from its return.
     """
     with worker_processes(run.config(), "forever", 1) as [process]:
-        sent = run.enqueueing(lambda: _send(run))
+        sent = run.enqueueing(lambda: _send(run, process))
         began = _await_starts(run, process, sent)
         process.await_end(0)
     run.empty()
@@ -42,7 +42,7 @@ def latency(run: Run) -> list[Figure]:
     ]
 
 
-async def _send(run: Run) -> dict[UUID, tuple[float, float]]:
+async def _send(run: Run, process: WorkerProcess) -> dict[UUID, tuple[float, float]]:
     """When each task's enqueue was called and when it returned."""
     one = start.with_(queue=run.queue)
     for _ in range(_WARM_UP):
@@ -51,6 +51,7 @@ async def _send(run: Run) -> dict[UUID, tuple[float, float]]:
     end = time.monotonic() + run.limits.seconds
     while len(sent) < LEAST or time.monotonic() < end:
         await asyncio.sleep(random.uniform(*GAPS))
+        process.check()
         call = time.monotonic()
         task = await one.enqueue()
         sent[task.id] = (call, time.monotonic())

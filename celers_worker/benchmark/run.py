@@ -155,7 +155,10 @@ def _left(queue: str) -> Footprint | None:
 
 
 def _erase(store: DirectStore, of: Footprint) -> None:
-    """Batch by batch, so that nothing else waits for it long."""
-    last: UUID | None = of.first
-    while last is not None:
-        last = store.run(footprint.erase, Footprint(of.queue, last, of.last))
+    """Batch by batch, so that nothing else waits long; again until there is nothing.
+
+    For a worker that was killed may have had a statement under way.
+    """
+    while (last := store.run(footprint.erase, of)) is not None:
+        while last is not None:
+            last = store.run(footprint.erase, Footprint(of.queue, last, of.last))
