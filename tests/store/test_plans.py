@@ -1,6 +1,7 @@
 """What waits for tomorrow and what is done must not cost a claim, a sweep or a settle anything."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
@@ -69,6 +70,12 @@ async def live(watch: Watch) -> dict[str, Touched]:
     store.levels.forget()
     async with watch.touched() as touched["sweep: nothing is due"]:
         assert await store.claim(WORKER, any_queue(BATCH)) == []
+    async with aclosing(store.wakeups()) as wakeups:
+        await anext(wakeups)
+        await store.enqueue(new_tasks(BATCH))
+        await anext(wakeups)
+        async with watch.touched() as touched["claim: what was announced"]:
+            assert len(await store.claim(WORKER, any_queue(BATCH))) == BATCH
     return touched
 
 
