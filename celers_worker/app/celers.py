@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect as introspection
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+import itertools
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
@@ -23,14 +33,14 @@ from celers_worker.core.options import (
 )
 from celers_worker.core.payload import encode_arguments
 from celers_worker.core.retry import RetryPolicy
-from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued
+from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Errors = type[BaseException] | Iterable[type[BaseException]]
 
 #: Tasks that enqueue_many hands to the database at a time.
-CHUNK = 1_000
+BATCH = 1_000
 
 
 class _Decorator:
@@ -138,31 +148,31 @@ class Celers:
         """Add many tasks, a thousand at a time, and return their handles in order.
 
         Each thousand is added as a whole or not at all. Raises PayloadError for a bad one before
-        its thousand is written.
+        its thousand is written; those before it have been added then.
         """
         added: list[Enqueued] = []
-        chunk: list[Call[Any]] = []
-        async for call in _each(calls):
-            chunk.append(call)
-            if len(chunk) == CHUNK:
-                added += await self.client.enqueue([call.task for call in chunk])
-                chunk = []
-        if chunk:
-            added += await self.client.enqueue([call.task for call in chunk])
+        writing: asyncio.Task[list[Enqueued]] | None = None
+        try:
+            async for batch in _batches(calls):
+                if writing is not None:
+                    added += await writing
+                # The database writes these while the next are made.
+                writing = asyncio.create_task(self.client.enqueue(batch))
+                await asyncio.sleep(0)
+            if writing is not None:
+                added += await writing
+        except BaseException as error:
+            if writing is not None:
+                if isinstance(error, asyncio.CancelledError):
+                    writing.cancel()
+                await asyncio.wait({writing})
+            raise
         return [self._handle(one) for one in added]
 
     def enqueue_many_sync(self, calls: Iterable[Call[Any]]) -> list[EnqueuedTask[Any]]:
         """``enqueue_many`` without an event loop."""
-        added: list[Enqueued] = []
-        chunk: list[Call[Any]] = []
-        for call in calls:
-            chunk.append(call)
-            if len(chunk) == CHUNK:
-                added += self.client.enqueue_sync([call.task for call in chunk])
-                chunk = []
-        if chunk:
-            added += self.client.enqueue_sync([call.task for call in chunk])
-        return [self._handle(one) for one in added]
+        added = [self.client.enqueue_sync(batch) for batch in _batches_sync(calls)]
+        return [self._handle(one) for one in itertools.chain.from_iterable(added)]
 
     def task_by_id(self, task_id: UUID | str) -> EnqueuedTask[Any]:
         """A handle on a task enqueued earlier or elsewhere. Raises ValueError for no UUID."""
@@ -192,13 +202,27 @@ class Celers:
         return EnqueuedTask(added.id, added.existing, _client=self.client)
 
 
-async def _each(calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]]) -> AsyncIterable[Call[Any]]:
-    if isinstance(calls, AsyncIterable):
-        async for call in calls:
-            yield call
-    else:
-        for call in calls:
-            yield call
+async def _batches(
+    calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]],
+) -> AsyncIterator[list[NewTask]]:
+    if not isinstance(calls, AsyncIterable):
+        for batch in _batches_sync(calls):
+            yield batch
+        return
+    batch = []
+    async for call in calls:
+        batch.append(call.task)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _batches_sync(calls: Iterable[Call[Any]]) -> Iterator[list[NewTask]]:
+    left = iter(calls)
+    while batch := [call.task for call in itertools.islice(left, BATCH)]:
+        yield batch
 
 
 def _classes(errors: Errors) -> tuple[type[BaseException], ...]:

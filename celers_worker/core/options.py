@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -38,33 +38,30 @@ class Options:
     unique_key: str | None = None
     fingerprint: str | None = None
     metadata: Mapping[str, Any] | None = None
+    _given: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check every option. Raises ConfigurationError, or PayloadError for ``metadata``."""
         for name, check in _CHECKS.items():
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, check(value))
+                self._given[name] = check(value)
+                object.__setattr__(self, name, self._given[name])
 
     def over(self, other: Options) -> Options:
         """These options where they say something, else those of *other*."""
-        chosen = {
-            name: getattr(other, name) if getattr(self, name) is None else getattr(self, name)
-            for name in self.__slots__
-        }
-        return Options(**chosen)
+        return Options(**(other._given | self._given))
 
     def task(self, name: str, payload: bytes, handler: Handler | None = None) -> NewTask:
         """The task to add, with the defaults of its handler where that is known here."""
-        given = {key: value for key in self.__slots__ if (value := getattr(self, key)) is not None}
-        declared: dict[str, Any] = {}
-        if handler is not None:
-            declared = {
-                "queue": handler.queue,
-                "priority": handler.priority,
-                "max_retries": handler.max_retries,
-            }
-        return NewTask(name=check_task_name(name), payload=payload, **{**declared, **given})
+        if handler is None:
+            return NewTask(name=check_task_name(name), payload=payload, **self._given)
+        defaults: dict[str, Any] = {
+            "queue": handler.queue,
+            "priority": handler.priority,
+            "max_retries": handler.max_retries,
+        }
+        return NewTask(name=handler.name, payload=payload, **(defaults | self._given))
 
 
 def check_priority(value: object) -> int | None:

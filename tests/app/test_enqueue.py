@@ -13,7 +13,7 @@ import pytest
 from msgspec.json import decode
 
 from celers_worker import Celers, Context, Options
-from celers_worker.app.celers import CHUNK
+from celers_worker.app.celers import BATCH
 from celers_worker.core.errors import ConfigurationError, PayloadError
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.task import TaskState
@@ -303,8 +303,8 @@ async def test_a_bad_task_among_many_keeps_its_thousand_from_being_written(
     with pytest.raises(PayloadError, match=r"args\.number is nan"):
         await enqueue()
     rows = live_rows(direct)
-    assert len(rows) == CHUNK
-    assert [decode(row.payload)["number"] for row in rows] == list(range(CHUNK))
+    assert len(rows) == BATCH
+    assert [decode(row.payload)["number"] for row in rows] == list(range(BATCH))
 
 
 async def test_nothing_is_written_for_no_tasks_at_all(app: Celers, direct: DirectStore) -> None:

@@ -1,7 +1,8 @@
 """A task that may have killed its workers runs alone."""
 
 import asyncio
-import dataclasses
+
+from msgspec.structs import replace
 
 from celers_worker import Celers
 from celers_worker.core.outcome import Completed, Release
@@ -11,7 +12,7 @@ from tests.waiting import eventually
 
 
 def suspect() -> Task:
-    return dataclasses.replace(a_task(), crash_count=2)
+    return replace(a_task(), crash_count=2)
 
 
 def desk() -> tuple[Desk, asyncio.Event]:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import null
 
 from celers_worker.core.errors import StoreError

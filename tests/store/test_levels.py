@@ -1,9 +1,9 @@
 """Which levels a claim asks, and what it learns from the answer: rules without a database."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from celers_worker.core.task import Demand, Task, new_id
 from celers_worker.store import levels as module

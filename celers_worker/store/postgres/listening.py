@@ -82,13 +82,15 @@ class Listening:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        connection = None
+        made: list[Any] = []
+
+        async def connect() -> None:
+            made.append(await asyncpg.connect(self._url))
+
         try:
-            connection = await bounded(
-                asyncpg.connect(self._url),
-                self._options.connect_timeout.total_seconds(),
-                abandon=lambda: None,
-            )
+            seconds = self._options.connect_timeout.total_seconds()
+            await bounded(connect(), seconds, abandon=lambda: None)
+            [connection] = made
             connection.add_termination_listener(lambda gone: self._hear(gone, 0, "", ""))
             await connection.add_listener(TASKS_CHANNEL, self._hear)
             await connection.add_listener(CONTROL_CHANNEL, self._hear)
@@ -96,5 +98,5 @@ class Listening:
         except Exception as error:
             raise_translated(error, self._name)
         finally:
-            if connection is not None:
+            for connection in made:  # also one that was made while this was cancelled
                 connection.terminate()
