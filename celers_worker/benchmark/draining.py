@@ -12,6 +12,8 @@ from celers_worker.benchmark.tasks import nothing
 from celers_worker.store import footprint
 
 PROCESSES = 2
+#: What a worker gets at least, in seconds: on a busy machine its first claim takes a moment.
+LEAST = 1.0
 #: A second process that gains less is not worth its memory.
 WORTH = 1.2
 
@@ -48,11 +50,11 @@ def drained(
 ) -> float | None:
     """Tasks a second while all the *processes* worked; None: they never did at the same time.
 
-    They drain *count* tasks, or what could be added in *seconds*, for so long at most.
+    They drain *count* tasks, or what could be added in *seconds*, for about so long at most.
     """
     run.fill(task, count, seconds)
     with worker_processes(run.config(concurrency), "drain", processes) as started:
-        await_ends(started, seconds)
+        await_ends(started, max(seconds, LEAST))
     rate = _rate(run, processes)
     run.empty()
     return rate
