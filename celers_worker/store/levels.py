@@ -88,7 +88,10 @@ class Levels:
         for level in asked:
             found = newest.get((level.queue, level.priority))
             if found is not None:
-                level.mark = max(level.mark, found - SLACK)
+                # Only near to now is anything committed out of order: a mark that lags in a backlog
+                # walks all that was claimed of it lately, again with each claim.
+                lag = claimed[0].started_at - SLACK
+                level.mark = max(level.mark, min(found, lag))
         drained = self._drained(asked, claimed, demand.total)
         self._levels = [level for level in self._levels if id(level) not in drained]
 

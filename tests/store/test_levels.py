@@ -73,11 +73,14 @@ def test_a_full_claim_leaves_the_levels_it_did_not_reach():
     assert asked(levels, demand) == [("b", 3, 2), ("c", 0, 2)]
 
 
-def test_the_mark_follows_the_newest_task_claimed_at_a_distance():
-    levels, demand = swept(("a", 0, NOW - HOUR)), Demand(1, others=1)
-    advance(levels, demand, task_of("a", at=NOW))
+@pytest.mark.parametrize(
+    ("newest", "mark"), [(NOW, NOW - SLACK), (NOW - SLACK, NOW - SLACK), (NOW - HOUR, NOW - HOUR)]
+)
+def test_the_mark_follows_the_newest_task_claimed_and_keeps_its_distance_from_now(newest, mark):
+    levels, demand = swept(("a", 0, NOW - 2 * HOUR)), Demand(1, others=1)
+    advance(levels, demand, task_of("a", at=newest))
     [level] = levels.due(demand)
-    assert level.mark == NOW - SLACK
+    assert level.mark == mark
 
 
 def test_the_mark_never_goes_back():
