@@ -60,6 +60,11 @@ class Passage:
         return self._each(lambda spent: spent.server_cpu_seconds) * 1e6
 
     @property
+    def cpu(self) -> float:
+        """Microseconds a task, of the worker and the server: what other work disturbs least."""
+        return self.worker_cpu + self.server_cpu
+
+    @property
     def written(self) -> float | None:
         """Bytes a task."""
         if self.whole.written_bytes is None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from bench.database import Database, NewDatabase
 from bench.figures import Figures, point
-from bench.passage import completions, pass_through
+from bench.passage import Passage, completions, pass_through
 
 #: As many times the tasks of other scenarios go through, and so many points has the curve.
 TIMES, POINTS = 4, 20
@@ -20,31 +20,32 @@ def snapshot(new_database: NewDatabase, tasks: int) -> Figures:
     with new_database() as database:
         if not database.has_snapshots:
             return {}
-        free = _curve(database, total, held=False)
+        free, free_speeds = _pass(database, total, held=False)
     with new_database() as database:
-        held = _curve(database, total, held=True)
+        held, held_speeds = _pass(database, total, held=True)
     quarter = POINTS // 4
+    first, last = _whole(held_speeds[:quarter]), _whole(held_speeds[-quarter:])
     figures = {
-        f"drain of {total:,}": _whole(free),
-        f"drain of {total:,}, snapshot held": _whole(held),
-        "snapshot held, ratio of speed": _whole(held) / _whole(free),
-        "snapshot held, ratio of the last quarter to the first": (
-            _whole(held[-quarter:]) / _whole(held[:quarter])
-        ),
+        f"drain of {total:,}": free.rate,
+        f"drain of {total:,}, snapshot held": held.rate,
+        "snapshot held, ratio of speed": held.rate / free.rate,
+        "snapshot held, ratio of CPU": held.cpu / free.cpu,
+        "snapshot held, ratio of the last quarter to the first": last / first,
     }
     step = total // POINTS
-    for name, curve in ((FREE, free), (HELD, held)):
-        figures |= {point(name, (at + 1) * step): speed for at, speed in enumerate(curve)}
+    for name, speeds in ((FREE, free_speeds), (HELD, held_speeds)):
+        figures |= {point(name, (at + 1) * step): speed for at, speed in enumerate(speeds)}
     return figures
 
 
-def _curve(database: Database, tasks: int, *, held: bool) -> list[float]:
-    """The speed of each part of the way."""
-    pass_through(database, tasks, meanwhile=database.snapshot if held else nullcontext)
+def _pass(database: Database, tasks: int, *, held: bool) -> tuple[Passage, list[float]]:
+    """The passage, and the speed of each part of it."""
+    meanwhile = database.snapshot if held else nullcontext
+    passage = pass_through(database, tasks, meanwhile=meanwhile)
     instants = completions(database.url)
     step = tasks // POINTS
     ends = [0.0, *(instants[end - 1] for end in range(step, tasks + 1, step))]
-    return [step / (after - before) for before, after in pairwise(ends)]
+    return passage, [step / (after - before) for before, after in pairwise(ends)]
 
 
 def _whole(speeds: list[float]) -> float:

@@ -69,9 +69,5 @@ def surroundings(new_database: NewDatabase, tasks: int) -> Figures:
         within = variant.measure(new_database, tasks)
         figures[f"drain, {name}"] = within.rate
         figures[f"{name}, ratio of speed"] = within.rate / without.rate
-        figures[f"{name}, ratio of CPU"] = _cpu(within) / _cpu(without)
+        figures[f"{name}, ratio of CPU"] = within.cpu / without.cpu
     return figures
-
-
-def _cpu(passage: Passage) -> float:
-    return passage.worker_cpu + passage.server_cpu
