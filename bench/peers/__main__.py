@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -12,36 +13,30 @@ from rich.console import Console
 from bench import report
 from bench.figures import Figures
 from bench.peers import table
-from bench.peers.contestant import Contestant, Trouble
-from bench.peers.contestants import CELERS, CONTESTANTS
-from bench.peers.installation import Installation
-from bench.peers.postgres import Postgres, postgres
-from bench.peers.program import CHECKOUT, Driver
-from bench.peers.scenarios import SCENARIOS
+from bench.peers.contestant import Trouble
+from bench.peers.contestants import CELERS
+from bench.peers.entrants import NAMES, Entrant, Field
+from bench.peers.scenarios import EXTRA, SCENARIOS
 from celers_worker import CelersError
 
 TASKS, QUICK_TASKS = 50_000, 5_000
 #: Columns of a table that goes into a file.
-WIDTH = 200
-FOLDER = CHECKOUT / ".bench-peers"
+WIDTH = 220
 
 
 def main() -> int:
     """Install, measure, print, and return an exit code."""
     arguments = _arguments()
     try:
-        drivers = list(_drivers([CONTESTANTS[name] for name in arguments.contestant]))
-        with postgres() as server:
-            runs = _measure_all(server, drivers, arguments)
+        with ExitStack() as running:
+            entrants = list(Field(running).entrants(arguments.contestant))
+            runs = _measure(entrants, arguments)
     except KeyboardInterrupt:
         return 130
     except (CelersError, Trouble, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
-    setting = {
-        **report.machine(),
-        "measured": f"{arguments.runs} runs of {arguments.tasks:,} tasks",
-    }
+    setting = {**report.machine(), **_setting(entrants, arguments)}
     width = None if sys.stdout.isatty() else WIDTH
     table.show(Console(highlight=False, width=width), runs, CELERS.title, setting)
     if arguments.json is not None:
@@ -49,50 +44,44 @@ def main() -> int:
     return 0
 
 
-def _measure_all(
-    server: Postgres, drivers: Sequence[Driver], arguments: argparse.Namespace
-) -> dict[str, list[Figures]]:
-    """Every contestant in turn, then all of them again: what the machine does meets them all."""
-    runs: dict[str, list[Figures]] = {driver.contestant.title: [] for driver in drivers}
+def _measure(entrants: Iterable[Entrant], arguments: argparse.Namespace) -> table.Runs:
+    """Every entrant in turn, then all of them again: what the machine does meets them all."""
+    runs: dict[str, list[Figures]] = {entrant.title: [] for entrant in entrants}
     for number in range(1, arguments.runs + 1):
-        for driver in drivers:
-            figures: dict[str, float] = {}
-            for scenario in arguments.scenario:
-                with server.place() as place:
-                    measured = scenario(driver, place, arguments.tasks // driver.contestant.divisor)
-                figures |= measured
-                for name, value in measured.items():
-                    told = f"{driver.contestant.title}, run {number}: {table.line(name, value)}"
-                    print(told, file=sys.stderr, flush=True)
-            runs[driver.contestant.title].append(figures)
+        for entrant in entrants:
+            run: dict[str, float] = {}
+            for name in arguments.scenario:
+                if scenario := entrant.scenarios.get(name):
+                    with entrant.new_place() as place:
+                        figures = scenario(place, arguments.tasks // entrant.divisor)
+                    run |= figures
+                    for figure, value in figures.items():
+                        line = f"{entrant.title}, run {number}: {table.line(figure, value)}"
+                        print(line, file=sys.stderr, flush=True)
+            runs[entrant.title].append(run)
     return runs
 
 
-def _drivers(contestants: Sequence[Contestant]) -> Iterator[Driver]:
-    """Those that can run here; a line for each of the others."""
-    installation = Installation(FOLDER)
-    for contestant in contestants:
-        try:
-            command = installation.command(contestant)
-        except Trouble as trouble:
-            print(f"{contestant.title} is skipped: {trouble}", file=sys.stderr)
-        else:
-            yield Driver(contestant, command)
+def _setting(entrants: Iterable[Entrant], arguments: argparse.Namespace) -> dict[str, str]:
+    fewer = [entrant.title for entrant in entrants if entrant.divisor > 1]
+    slow = f" (a fifth of them for {', '.join(fewer)})" if fewer else ""
+    return {"measured": f"{arguments.runs} runs of {arguments.tasks:,} tasks{slow}, in turns"}
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     add = parser.add_argument
-    by_name = {scenario.__name__: scenario for scenario in SCENARIOS}
-    add("--contestant", action="append", choices=CONTESTANTS, help="only this; may be repeated")
-    add("--scenario", action="append", choices=by_name, help="only this; may be repeated")
+    add("--contestant", action="append", choices=NAMES, help="only this one; may be repeated")
+    add("--scenario", action="append", choices=SCENARIOS, help="only this one; may be repeated")
+    add("--surroundings", action="store_true", help="also drain among two million other tasks")
     add("--runs", type=int, help="how often each is run (default: 3)")
     add("--tasks", type=int, help=f"how many tasks are enqueued and run (default: {TASKS:,})")
     add("--quick", action="store_true", help=f"one run of {QUICK_TASKS:,} tasks")
     add("--json", type=Path, metavar="FILE", help="write every run there")
     arguments = parser.parse_args()
-    arguments.contestant = arguments.contestant or list(CONTESTANTS)
-    arguments.scenario = [by_name[name] for name in arguments.scenario or by_name]
+    arguments.contestant = arguments.contestant or NAMES
+    usual = [name for name in SCENARIOS if name not in EXTRA or arguments.surroundings]
+    arguments.scenario = arguments.scenario or usual
     arguments.runs = arguments.runs or (1 if arguments.quick else 3)
     arguments.tasks = arguments.tasks or (QUICK_TASKS if arguments.quick else TASKS)
     return arguments

@@ -12,7 +12,7 @@ class Trouble(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What a contestant's tables tell; each statement gives one value."""
+    """What a contestant's tables in PostgreSQL tell; each statement gives one value."""
 
     tasks: str
     """The table whose rows are claimed."""
@@ -35,8 +35,11 @@ class Contestant:
     runtime: Literal["ours", "node", "python"]
     program: str
     """A file in ``node`` or ``python``: it prepares, enqueues and, without *worker*, works."""
-    tables: Tables
+    tables: Tables = Tables(tasks="", last="", waits="", unsettled="")
     worker: tuple[str, ...] = ()
     """The command of the worker, if users have one that does not need a program of theirs."""
+    server: Literal["postgres", "redis"] = "postgres"
     divisor: int = 1
     """A slow one gets this fraction of the tasks: a run would take minutes."""
+    python: tuple[int, int] = (3, 11)
+    """The oldest Python that its package runs on."""

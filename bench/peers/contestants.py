@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bench.peers.contestant import Contestant, Tables
+from bench.peers.surroundings import ORIGIN
 
 _WORKER = (sys.executable, "-m", "celers_worker", "worker", "-A", "bench.tasks:app")
 
@@ -21,10 +22,11 @@ CELERS = Contestant(
     worker=(*_WORKER, "--log-level", "warning"),
     tables=Tables(
         tasks="celers_tasks",
-        last="SELECT id FROM celers_tasks ORDER BY scheduled_at DESC, id DESC LIMIT 1",
+        last="SELECT id FROM celers_tasks ORDER BY id DESC LIMIT 1",
         waits="SELECT EXISTS (SELECT FROM celers_tasks WHERE id = %s)",
-        unsettled="SELECT EXISTS (SELECT FROM celers_tasks)",
-        completed="SELECT count(*) FROM celers_task_archive WHERE state = 'completed'",
+        unsettled=f"SELECT EXISTS (SELECT FROM celers_tasks WHERE id > {ORIGIN})",
+        completed=f"SELECT count(*) FROM celers_task_archive"
+        f" WHERE state = 'completed' AND id > {ORIGIN}",
     ),
 )
 
@@ -37,7 +39,7 @@ GRAPHILE_WORKER = Contestant(
         tasks="graphile_worker._private_jobs",
         last="SELECT id FROM graphile_worker._private_jobs ORDER BY id DESC LIMIT 1",
         waits="SELECT EXISTS (SELECT FROM graphile_worker._private_jobs WHERE id = %s)",
-        unsettled="SELECT EXISTS (SELECT FROM graphile_worker._private_jobs)",
+        unsettled="SELECT EXISTS (SELECT FROM graphile_worker._private_jobs WHERE id > 0)",
     ),
 )
 
@@ -51,9 +53,10 @@ PG_BOSS = Contestant(
         last="SELECT id FROM pgboss.job WHERE name = 'nothing'"
         " ORDER BY created_on DESC, id DESC LIMIT 1",
         waits="SELECT state <> 'completed' FROM pgboss.job WHERE name = 'nothing' AND id = %s",
-        unsettled="SELECT EXISTS (SELECT FROM pgboss.job"
-        " WHERE state <> 'completed' AND name = 'nothing')",
-        completed="SELECT count(*) FROM pgboss.job WHERE state = 'completed' AND name = 'nothing'",
+        unsettled=f"SELECT EXISTS (SELECT FROM pgboss.job"
+        f" WHERE state <> 'completed' AND name = 'nothing' AND id > {ORIGIN})",
+        completed=f"SELECT count(*) FROM pgboss.job"
+        f" WHERE state = 'completed' AND name = 'nothing' AND id > {ORIGIN}",
     ),
 )
 
@@ -66,11 +69,54 @@ PGQUEUER = Contestant(
         tasks="pgqueuer",
         last="SELECT id FROM pgqueuer ORDER BY id DESC LIMIT 1",
         waits="SELECT EXISTS (SELECT FROM pgqueuer WHERE id = %s)",
-        unsettled="SELECT EXISTS (SELECT FROM pgqueuer)",
-        completed="SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'",
+        unsettled="SELECT EXISTS (SELECT FROM pgqueuer WHERE id > 0)",
+        completed="SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND job_id > 0",
     ),
 )
 
+OBAN = Contestant(
+    name="oban",
+    title="Oban for Python",
+    runtime="python",
+    program="run_oban.py",
+    divisor=5,
+    python=(3, 12),
+    tables=Tables(
+        tasks="oban_jobs",
+        last="SELECT id FROM oban_jobs ORDER BY id DESC LIMIT 1",
+        waits="SELECT state <> 'completed' FROM oban_jobs WHERE id = %s",
+        unsettled="SELECT EXISTS (SELECT FROM oban_jobs WHERE state <> 'completed')",
+        completed="SELECT count(*) FROM oban_jobs WHERE state = 'completed'",
+    ),
+)
+
+PROCRASTINATE = Contestant(
+    name="procrastinate",
+    title="Procrastinate",
+    runtime="python",
+    program="run_procrastinate.py",
+    divisor=5,
+    tables=Tables(
+        tasks="procrastinate_jobs",
+        last="SELECT id FROM procrastinate_jobs ORDER BY id DESC LIMIT 1",
+        waits="SELECT status <> 'succeeded' FROM procrastinate_jobs WHERE id = %s",
+        unsettled="SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status <> 'succeeded')",
+        completed="SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'",
+    ),
+)
+
+CELERY = Contestant(
+    name="celery",
+    title="Celery + Redis",
+    runtime="python",
+    program="run_celery.py",
+    server="redis",
+    divisor=5,
+)
+
 CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
-    {each.name: each for each in (CELERS, GRAPHILE_WORKER, PG_BOSS, PGQUEUER)}
+    {
+        each.name: each
+        for each in (CELERS, GRAPHILE_WORKER, PG_BOSS, PGQUEUER, OBAN, PROCRASTINATE, CELERY)
+    }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ HERE = Path(__file__).parent
 #: The oldest Node that the pinned peers run on.
 NODE = (22, 18)
 PATIENCE = 600.0
+_DEBIAN_REDIS = Path("/usr/bin/redis-check-rdb")
 
 
 class Installation:
@@ -33,6 +35,9 @@ class Installation:
             case "node":
                 return str(self._node), str(self._folder / "node" / contestant.program)
             case "python":
+                if sys.version_info < contestant.python:
+                    needed = ".".join(map(str, contestant.python))
+                    raise Trouble(f"it needs Python {needed}: make PYTHON=python{needed}")
                 return str(self._python), str(HERE / "python" / contestant.program)
         assert_never(contestant.runtime)
 
@@ -63,6 +68,23 @@ class Installation:
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         _run([*pip, "--requirement", HERE / "requirements.txt"])
         return python
+
+    def redis(self) -> Path:
+        """A Redis server under its own name; Debian has it in the package of its tools, which,
+        unlike that of the server, starts no service.
+        """
+        found = shutil.which("redis-server")
+        if found is not None:
+            return Path(found)
+        if not _DEBIAN_REDIS.exists():
+            if shutil.which("apt-get") is None or os.geteuid() != 0:
+                raise Trouble("redis-server is not installed")
+            _run(["apt-get", "-qq", "update"])
+            _run(["apt-get", "-qq", "install", "--yes", "--no-install-recommends", "redis-tools"])
+        server = self._folder / "redis-server"
+        server.unlink(missing_ok=True)
+        server.symlink_to(_DEBIAN_REDIS)
+        return server
 
 
 def _version_of(node: Path) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,8 @@ from psycopg import sql
 
 from bench.peers import cpu
 from bench.peers.contestant import Tables, Trouble
+from bench.peers.program import Program
+from tests import databases
 from tests.servers import PostgresServer
 
 #: Seconds between two looks whether a drain is over, and for which it may go on.
@@ -45,7 +47,8 @@ class Postgres:
                 pid = int((self._server.data / "postmaster.pid").read_text().split()[0])
                 yield Place(url, watching, gate, pid)
         finally:
-            self._server.drop_database(name)
+            # Only a superuser may end the watchers, and not from inside.
+            databases.drop_database(urlsplit(watcher)._replace(path="/postgres").geturl(), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,14 @@ class Place:
     _gate: psycopg.Connection[Any]
     _postmaster: int
 
-    @property
-    def has_wal(self) -> bool:
-        """Whether it tells how much was written ahead."""
-        return True
-
     def settle_down(self) -> None:
-        """Let what autovacuum does within a minute be done now: not in the middle of a drain."""
+        """Count the rows, as autovacuum does within a minute: not in the middle of a drain."""
+        self._watching.execute("ANALYZE")
+
+    def surround(self, statements: Sequence[str]) -> None:
+        """Write what is around the tasks, and let it be vacuumed as it would be by and by."""
+        for statement in statements:
+            self._watching.execute(statement)
         self._watching.execute("VACUUM (ANALYZE)")
 
     @contextmanager
@@ -97,8 +101,8 @@ class Place:
         """What the server used so far, with all its sessions and background processes."""
         return cpu.seconds_of([self._postmaster])
 
-    def wal_bytes(self) -> int:
-        """What was written ahead so far."""
+    def written_bytes(self) -> int:
+        """What its log took up so far."""
         return int(self._value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
 
     def _value(self, question: str, parameters: tuple[Any, ...] = ()) -> Any:
@@ -112,20 +116,22 @@ class Gate:
     _holding: psycopg.Connection[Any]
     _watching: psycopg.Connection[Any]
 
-    def await_arrival(self, processes: int) -> None:
-        """Return when so many wait, and no further session of theirs has come for a while."""
+    def await_arrival(self, workers: Sequence[Program]) -> None:
+        """Return when as many wait, and no further session of theirs has come for a while."""
         arrived, since = 0, time.monotonic()
         deadline = since + ARRIVAL
-        while arrived < processes or time.monotonic() - since < ARRIVED:
+        while arrived < len(workers) or time.monotonic() - since < ARRIVED:
             now = _value(
                 self._watching,
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock'",
             )
+            for worker in workers:
+                worker.check()
             if now != arrived:
                 arrived, since = now, time.monotonic()
             if time.monotonic() > deadline:
-                raise Trouble(f"{arrived} of {processes} worker processes came to claim.")
+                raise Trouble(f"{arrived} of {len(workers)} worker processes came to claim.")
             time.sleep(LOOK)
 
     def open(self) -> None:

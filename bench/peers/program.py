@@ -22,7 +22,7 @@ PATIENCE, STOP_PATIENCE = 600.0, 60.0
 
 
 class Program:
-    """A running process; the last line that it prints is its answer."""
+    """A running process; the last line of JSON that it prints is its answer."""
 
     def __init__(self, command: Sequence[str], url: str, output: IO[bytes]) -> None:
         others = {name: value for name, value in os.environ.items() if name[:7] != "CELERS_"}
@@ -49,8 +49,8 @@ class Program:
             raise self._failure(f"did not end in {within:.0f} s") from None
         if code:
             raise self._failure(f"ended with {code}")
-        *_, last = self._lines() or [""]
-        return json.loads(last) if last.startswith("{") else {}
+        answers = [line for line in self._lines() if line.startswith("{")]
+        return json.loads(answers[-1]) if answers else {}
 
     def check(self) -> None:
         """Raise Trouble if it ended."""

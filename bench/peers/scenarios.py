@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import quantiles
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from bench.figures import Figures
 from bench.peers import cpu
 from bench.peers.contestant import Trouble
 from bench.peers.program import Driver
+from bench.peers.surroundings import SURROUNDINGS
 
 Scenario: TypeAlias = Callable[[Driver, Any, int], Figures]
 
@@ -33,6 +35,13 @@ def drain_by_two(driver: Driver, place: Any, tasks: int) -> Figures:
     _fill(driver, place, tasks)
     figures = _drain(driver, place, tasks, processes=2)
     return {"drain, 2 processes": figures["drain, 1 process"]}
+
+
+def drain_among_others(driver: Driver, place: Any, tasks: int) -> Figures:
+    """The same by one, where a million tasks wait for tomorrow and a million are finished."""
+    _fill(driver, place, tasks, SURROUNDINGS[driver.contestant.name])
+    figures = _drain(driver, place, tasks, processes=1)
+    return {"drain, surrounded": figures["drain, 1 process"]}
 
 
 def single(driver: Driver, place: Any, tasks: int) -> Figures:
@@ -59,9 +68,11 @@ def latency(driver: Driver, place: Any, tasks: int) -> Figures:
     return {"latency, p50": cuts[49], "latency, p99": cuts[98]}
 
 
-def _fill(driver: Driver, place: Any, tasks: int) -> float:
+def _fill(driver: Driver, place: Any, tasks: int, around: Sequence[str] = ()) -> float:
     """Tasks a second."""
     driver.run("prepare", place.url)
+    if around:
+        place.surround(around)
     seconds = driver.run("fill", place.url, tasks)["seconds"]
     place.settle_down()
     return tasks / float(seconds)
@@ -75,17 +86,17 @@ def _drain(driver: Driver, place: Any, tasks: int, *, processes: int) -> Figures
         place.gate(tables) as gate,
         driver.workers(place.url, processes) as workers,
     ):
-        gate.await_arrival(processes)
+        gate.await_arrival(workers)
         pids = [worker.pid for worker in workers]
         worker_cpu, server_cpu = cpu.seconds_of(pids), place.cpu_seconds()
-        written = place.wal_bytes()
+        written = place.written_bytes()
         began = time.monotonic()
         gate.open()
         place.await_settled(tables, last)
         seconds = time.monotonic() - began
         worker_cpu = cpu.seconds_of(pids) - worker_cpu
         server_cpu = place.cpu_seconds() - server_cpu
-        written = place.wal_bytes() - written
+        written = place.written_bytes() - written
         ran = [worker.stop().get("ran") for worker in workers]
     _check(driver, place, tasks, ran)
     return {
@@ -107,4 +118,9 @@ def _check(driver: Driver, place: Any, tasks: int, ran: list[int | None]) -> Non
         )
 
 
-SCENARIOS: Sequence[Scenario] = (drain, drain_by_two, single, latency)
+#: By name: each for a new database, or an emptied one.
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {each.__name__: each for each in (drain, drain_by_two, single, latency, drain_among_others)}
+)
+#: Those that take a minute each, and not every contestant has.
+EXTRA = (drain_among_others.__name__,)

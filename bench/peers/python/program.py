@@ -25,8 +25,12 @@ Role: TypeAlias = Callable[[str, int], Awaitable[Answer | None]]
 def program(roles: Mapping[str, Role], run: Callable[[Any], Any] = asyncio.run) -> None:
     """Run the role that the command line names."""
     role, url, *number = sys.argv[1:]
-    answer = run(roles[role](url, int(number[0]) if number else 0))
-    sys.stdout.write(json.dumps(answer or {}) + "\n")
+    tell(run(roles[role](url, int(number[0]) if number else 0)) or {})
+
+
+def tell(answer: Answer) -> None:
+    """The benchmark reads the last line of JSON."""
+    sys.stdout.write(json.dumps(answer) + "\n")
 
 
 async def timed_fill(
