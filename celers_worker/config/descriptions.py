@@ -61,6 +61,12 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Tasks that one process runs at once, of all queues together.",
         "Raise it for handlers that mostly wait; lower it if they need much processor or memory.",
     ),
+    "worker.prefetch": Description(
+        "Tasks that one process claims ahead, to start as soon as others end.",
+        "Raise it, to as much as concurrency, if handlers take a few milliseconds. Tasks that are "
+        "claimed ahead wait in this process, though another may be idle; they go back unrun when "
+        "it stops.",
+    ),
     "worker.queue_concurrency": Description(
         "Tasks of one queue that run at once, unless the queue has its own limit.",
         "Set it below concurrency so that no queue can take all the room.",

@@ -61,6 +61,7 @@ class WorkerSettings(Table, frozen=True):
     queues: Annotated[tuple[str, ...], Each(QueueLimit())] = ()
     processes: Annotated[int, Whole(1, MAX_PROCESSES)] = 1
     concurrency: Annotated[int, _PERMITS] = 100
+    prefetch: Annotated[int, Whole(0, MAX_PERMITS)] = 0
     queue_concurrency: Annotated[int | None, _PERMITS] = None
     threads: Annotated[int, Whole(1, 1_024)] = 32
     timeout: Annotated[timedelta | None, _POSITIVE] = None

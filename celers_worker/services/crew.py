@@ -151,6 +151,7 @@ def _permits(config: Config, registry: Registry) -> Permits:
     limits = config.queue_limits
     return Permits(
         total=settings.concurrency,
+        prefetch=settings.prefetch,
         served=frozenset(limits) if settings.queues else None,
         queues=limits,
         queue_default=config.other_queues_limit,

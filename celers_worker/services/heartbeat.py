@@ -75,7 +75,7 @@ class Heartbeat(Service):
             maintenance.renew,
             self._identity.id,
             self._lease,
-            running=len(self._runner.runs),
+            running=self._runner.running,
             state=self.state,
         )
         if renewed:

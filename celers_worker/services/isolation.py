@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from celers_worker.core.task import Task
 
 if TYPE_CHECKING:
-    from celers_worker.services.runner import Run
+    from celers_worker.services.run import Run
 
 #: A suspect waits so long, in seconds, for what runs beside it to end, and then runs all the same:
 #: a worker that waited for an hour's task would serve nobody.

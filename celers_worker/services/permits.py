@@ -19,13 +19,19 @@ class Permits:
         self,
         *,
         total: int,
+        prefetch: int = 0,
         served: frozenset[str] | None = None,
         queues: Mapping[str, int] | None = None,
         queue_default: int | None = None,
         handlers: Mapping[str, int] | None = None,
     ) -> None:
-        """*served*: the queues to claim from, None for every queue there is."""
+        """*served*: the queues to claim from, None for every queue there is.
+
+        *prefetch*: so many tasks may be claimed ahead of the total, to wait in this process. No
+        limit of a queue or a handler is exceeded by them.
+        """
         self.total = total
+        self._claimable = total + prefetch
         self.in_use = 0
         self.in_use_by_queue: Counter[str] = Counter()
         self.in_use_by_handler: Counter[str] = Counter()
@@ -45,12 +51,12 @@ class Permits:
 
     def demand(self, *, at_most: int | None = None) -> Demand:
         """What there is room for now."""
-        free = self.total - self.in_use
+        free = self._claimable - self.in_use
         named = self._served if self._served is not None else {*self._queues, *self.in_use_by_queue}
         return Demand(
             total=max(free if at_most is None else min(free, at_most), 0),
             queues={queue: max(self._room(queue), 0) for queue in named},
-            others=self._queue_default if self._served is None else None,
+            others=self._claims_of(self._queue_default) if self._served is None else None,
             handlers={
                 name: max(limit - self.in_use_by_handler[name], 0)
                 for name, limit in self._handlers.items()
@@ -58,7 +64,7 @@ class Permits:
         )
 
     def take(self, task: Task) -> None:
-        """Count a claimed task as running."""
+        """Count a claimed task."""
         self.in_use += 1
         self.in_use_by_queue[task.queue] += 1
         self.in_use_by_handler[task.name] += 1
@@ -76,4 +82,9 @@ class Permits:
         self._on_free()
 
     def _room(self, queue: str) -> int:
-        return self._queues.get(queue, self._queue_default) - self.in_use_by_queue[queue]
+        limit = self._queues.get(queue, self._queue_default)
+        return self._claims_of(limit) - self.in_use_by_queue[queue]
+
+    def _claims_of(self, limit: int) -> int:
+        """What may be claimed of a queue with this limit; the total is none of its own."""
+        return limit if limit < self.total else self._claimable

@@ -6,12 +6,11 @@ import asyncio
 import contextvars
 import functools
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from celers_worker.core.duration import format_duration
@@ -24,7 +23,7 @@ from celers_worker.core.events import (
     TaskParked,
     TaskStarted,
 )
-from celers_worker.core.handler import Context, Handler, Registry
+from celers_worker.core.handler import Context, Registry
 from celers_worker.core.outcome import (
     Cancelled,
     Dead,
@@ -40,39 +39,7 @@ from celers_worker.core.payload import decode_arguments
 from celers_worker.core.task import Task
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.permits import Permits
-
-
-class Settles(Protocol):
-    """Where outcomes go."""
-
-    def put(self, settlement: Settlement) -> None:
-        """Take an outcome to write."""
-
-
-class Stop(Enum):
-    """Why a run was told to end."""
-
-    TIMEOUT = auto()
-    CANCEL = auto()
-    SHUTDOWN = auto()
-    LEASE_LOST = auto()
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One run of one task."""
-
-    task: Task
-    handler: Handler
-    context: Context
-    started: float = field(default_factory=time.monotonic)
-    execution: asyncio.Task[None] | None = None
-    began: bool = False
-    thread: Future[Any] | None = None
-    timer: asyncio.TimerHandle | None = None
-    stop: Stop | None = None
-    reason: str = ""
-    settled: bool = False
+from celers_worker.services.run import Run, Settles, Stop
 
 
 class Runner:
@@ -97,6 +64,8 @@ class Runner:
         self.runs: dict[UUID, Run] = {}
         self.released = 0
         """Tasks given back because the worker stops."""
+        self.running = 0
+        """How many of the runs have started; the others wait for a permit, or to run alone."""
         self._events = events
         self._registry = registry
         self._permits = permits
@@ -105,6 +74,7 @@ class Runner:
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="celers-handler")
         self._isolation = Isolation(max_crashes)
+        self._ahead: deque[Run] = deque()
         self._quiet = False
         self._ended = asyncio.Event()
 
@@ -124,7 +94,10 @@ class Runner:
             self._settle_unrun(task, Expired())
         elif not self._isolation.suspects(task):
             run = self.runs[task.id] = Run(task, handler, Context(task))
-            self._start(run)
+            if self.running < self._permits.total:
+                self._start(run)
+            else:
+                self._ahead.append(run)
         elif self.isolating:
             self._settle_unrun(task, Release(LATER, "waits to run alone, after crashes"))
         else:
@@ -160,6 +133,8 @@ class Runner:
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
         self._quiet = True
+        for run in list(self._ahead):
+            self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
 
     async def idle(self, seconds: float) -> bool:
         """Wait until nothing runs, at most so long; True if nothing does."""
@@ -191,7 +166,16 @@ class Runner:
 
     # --- a run ---
 
+    def _start_ahead(self) -> None:
+        """Run what was claimed ahead, as far as there is room."""
+        while self._ahead and self.running < self._permits.total:
+            run = self._ahead.popleft()
+            if not run.settled:  # it was cancelled, or its lease was lost
+                self._start(run)
+
     def _start(self, run: Run) -> None:
+        self.running += 1
+        run.started = time.monotonic()
         if self._events.wants(TaskStarted):
             self._events.emit(TaskStarted(run.task))
         loop = asyncio.get_running_loop()
@@ -277,6 +261,8 @@ class Runner:
         if self.runs.get(run.task.id) is run:
             del self.runs[run.task.id]
         self._isolation.left(run)
+        self.running -= run.execution is not None
+        self._start_ahead()
         self._permits.give_back(run.task)
         self._ended.set()
 
@@ -288,7 +274,7 @@ class Runner:
             run.context.stop()
             if run.timer is not None:
                 run.timer.cancel()
-            if run.execution is None:  # a suspect that waits for its turn
+            if run.execution is None:  # it waits for its turn
                 self._end(run, self._outcome_of_error(run, asyncio.CancelledError()))
                 return
             # A task cancelled before its first step never enters its coroutine: nobody would

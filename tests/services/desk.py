@@ -11,7 +11,8 @@ from celers_worker.core.events import Events
 from celers_worker.core.outcome import Outcome, Settlement
 from celers_worker.core.task import Task, new_id
 from celers_worker.services.permits import Permits
-from celers_worker.services.runner import Run, Runner
+from celers_worker.services.run import Run
+from celers_worker.services.runner import Runner
 from tests.services.crews import Seen
 from tests.waiting import eventually
 
@@ -26,13 +27,13 @@ class Outcomes(list[Settlement]):
 
 
 class Desk:
-    """A runner with ten permits."""
+    """A runner with ten permits, and room for *prefetch* more tasks."""
 
-    def __init__(self, app: Celers, **changes: Any) -> None:
+    def __init__(self, app: Celers, *, prefetch: int = 0, **changes: Any) -> None:
         self.app = app
         self.events = Events()
         self.seen = Seen(self.events)
-        self.permits = Permits(total=10)
+        self.permits = Permits(total=10, prefetch=prefetch)
         self.outcomes = Outcomes()
         settings = {"threads": 2, "cancel_grace": 0.05} | changes
         self.runner = Runner(self.events, app.registry, self.permits, self.outcomes, **settings)

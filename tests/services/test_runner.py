@@ -14,7 +14,7 @@ import pytest
 from celers_worker import Cancel, Celers, Context, Dead, Retry, Snooze, backoff
 from celers_worker.core import outcome as out
 from celers_worker.core.events import TaskAbandoned, TaskEnded, TaskParked, TaskStarted
-from celers_worker.services.runner import Run
+from celers_worker.services.run import Run
 from tests.services.desk import Desk, a_task
 from tests.waiting import eventually, eventually_sync
 

@@ -1,0 +1,47 @@
+"""One run of one task, and why it may be told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from celers_worker.core.handler import Context, Handler
+from celers_worker.core.outcome import Settlement
+from celers_worker.core.task import Task
+
+
+class Settles(Protocol):
+    """Where outcomes go."""
+
+    def put(self, settlement: Settlement) -> None:
+        """Take an outcome to write."""
+
+
+class Stop(Enum):
+    """Why a run was told to end."""
+
+    TIMEOUT = auto()
+    CANCEL = auto()
+    SHUTDOWN = auto()
+    LEASE_LOST = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run of one task."""
+
+    task: Task
+    handler: Handler
+    context: Context
+    started: float = field(default_factory=time.monotonic)
+    execution: asyncio.Task[None] | None = None
+    began: bool = False
+    thread: Future[Any] | None = None
+    timer: asyncio.TimerHandle | None = None
+    stop: Stop | None = None
+    reason: str = ""
+    settled: bool = False
