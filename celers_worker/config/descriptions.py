@@ -142,8 +142,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         example="10",
     ),
     "retention.completed": Description(
-        "How long completed tasks are kept.",
-        "Lower it to save space.",
+        "How long completed tasks are kept; with 0s they are deleted when they complete.",
+        "Lower it to save space. Without them nobody can look up what has run; what handlers "
+        "returned is kept as long as results says.",
     ),
     "retention.cancelled": Description(
         "How long cancelled tasks are kept.",

@@ -43,6 +43,8 @@ class StoreOptions:
     connect_timeout: timedelta = timedelta(seconds=5)
     call_timeout: timedelta = timedelta(seconds=10)
     pool_size: int = 5
+    keep_completed: bool = True
+    """Whether a settled task that completed goes to the archive, or nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ class Store:
 
     async def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
         """Write outcomes of leases still held, and return their ids; the others change nothing."""
-        return await self.run(self.transaction.settle, worker, settlements)
+        keep = self.options.keep_completed
+        return await self.run(self.transaction.settle, worker, settlements, keep_completed=keep)
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when there may be something to claim. Where nothing tells, time does."""

@@ -169,15 +169,21 @@ def ending_of(transaction: Transaction, task_id: UUID) -> Ending | None:
         return Ending(
             state=state, error=row.error_message, traceback=traces[-1] if traces else None
         )
-    return None
+    # A result outlives its task if its retention says so.
+    value = _stored_result(transaction, task_id)
+    return None if value is None else Ending(state=TaskState.COMPLETED, value=decode(value))
 
 
 def result_of(transaction: Transaction, task_id: UUID) -> Any:
     """What the handler returned; None too if it returned nothing or its time is over."""
-    value = transaction.connection.execute(
-        select(results.c.result).where(results.c.task_id == task_id)
-    ).scalar()
+    value = _stored_result(transaction, task_id)
     return None if value is None else decode(value)
+
+
+def _stored_result(transaction: Transaction, task_id: UUID) -> bytes | None:
+    query = select(results.c.result).where(results.c.task_id == task_id)
+    value: bytes | None = transaction.connection.execute(query).scalar()
+    return value
 
 
 def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -109,8 +109,13 @@ class Transaction:
             rows = self._sweep(demand)
         return [row for row in rows if row[0] != sweeps.UNADOPTED]
 
-    def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
-        """Write outcomes of leases still held, and return their ids; the others change nothing."""
+    def settle(
+        self, worker: str, settlements: Sequence[Settlement], *, keep_completed: bool = True
+    ) -> set[UUID]:
+        """Write outcomes of leases still held, and return their ids; the others change nothing.
+
+        *keep_completed*: False deletes completed tasks instead of archiving them. A result is kept.
+        """
         held = {
             row.id: row
             for chunk in chunks(settlements)
@@ -126,7 +131,7 @@ class Transaction:
                 outcome = _unless_cancelled(settlement.outcome, row)
                 by_kind[type(outcome)].append((settlement.task, outcome))
                 settled.add(settlement.task.id)
-        self._complete(by_kind[Completed])
+        self._complete(by_kind[Completed], keep=keep_completed)
         self._cancel(by_kind[Cancelled])
         self._archive([task.id for task, _ in by_kind[Expired]], TaskState.EXPIRED)
         self._retry(by_kind[Retry])
@@ -256,7 +261,7 @@ class Transaction:
                 handlers[task.name] = left - 1
         return kept
 
-    def _complete(self, group: Sequence[tuple[Task, Completed]]) -> None:
+    def _complete(self, group: Sequence[tuple[Task, Completed]], *, keep: bool) -> None:
         values = [
             {"of_task": task.id, "value": outcome.result}
             for task, outcome in group
@@ -264,7 +269,12 @@ class Transaction:
         ]
         if values:
             self.connection.execute(statements.INSERT_RESULT, values)
-        self._archive([task.id for task, _ in group], TaskState.COMPLETED)
+        ids = [task.id for task, _ in group]
+        if keep:
+            self._archive(ids, TaskState.COMPLETED)
+        else:
+            for chunk in chunks(ids):
+                self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
 
     def _cancel(self, group: Sequence[tuple[Task, Cancelled]]) -> None:
         by_reason: defaultdict[str, list[UUID]] = defaultdict(list)

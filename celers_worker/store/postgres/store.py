@@ -40,8 +40,10 @@ _WALK_THE_INDEX = {
 CLAIM = Compiled(claiming.claim(limited=False))
 CLAIM_LIMITED = Compiled(claiming.claim(limited=True))
 CLAIM_ANNOUNCED = Compiled(claiming.claim_announced())
-COMPLETE = Compiled(settling.complete(with_results=False))
-COMPLETE_WITH_RESULTS = Compiled(settling.complete(with_results=True))
+COMPLETE = Compiled(settling.complete(archived=True, with_results=False))
+COMPLETE_WITH_RESULTS = Compiled(settling.complete(archived=True, with_results=True))
+DISCARD = Compiled(settling.complete(archived=False, with_results=False))
+DISCARD_WITH_RESULTS = Compiled(settling.complete(archived=False, with_results=True))
 ENQUEUE = Compiled(enqueueing.enqueue())
 ENQUEUE_ONE = Compiled(enqueueing.enqueue_one())
 SWEEP = Compiled(claiming.sweep())
@@ -170,9 +172,10 @@ class PostgresStore(Store):
             "ids": [one.task.id for one in settlements],
             "leases": [one.task.lease for one in settlements],
         }
-        statement = COMPLETE
+        keep = self.options.keep_completed
+        statement = COMPLETE if keep else DISCARD
         if with_value:
-            statement = COMPLETE_WITH_RESULTS
+            statement = COMPLETE_WITH_RESULTS if keep else DISCARD_WITH_RESULTS
             values |= {
                 "of_tasks": [task_id for task_id, _ in with_value],
                 "values": [value for _, value in with_value],

@@ -592,6 +592,25 @@ WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS
 SELECT gone.id
 FROM gone;
 
+-- DISCARD, on asyncpg
+WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS held(id, lease)
+    WHERE celers_tasks.id = held.id
+      AND celers_tasks.lease = held.lease
+    RETURNING celers_tasks.id)
+SELECT gone.id
+FROM gone;
+
+-- DISCARD_WITH_RESULTS, on asyncpg
+WITH gone AS (DELETE FROM celers_tasks USING unnest($3::UUID[], $4::BIGINT[]) AS held(id, lease)
+    WHERE celers_tasks.id = held.id
+      AND celers_tasks.lease = held.lease
+    RETURNING celers_tasks.id), stored AS (INSERT INTO celers_task_results (task_id, result, created_at)
+    SELECT value.task_id AS task_id, value.result AS result, statement_timestamp() AS now_1
+    FROM unnest($1::UUID[], $2::BYTEA[]) AS value(task_id, result), gone
+    WHERE gone.id = value.task_id)
+SELECT gone.id
+FROM gone;
+
 -- ENQUEUE, on asyncpg
 WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
     scheduled_at, metadata, queue_name, timeout, expires_at, fingerprint)
