@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench import backlog, processes, snapshot
 from bench.curves import Curves, Point, read
@@ -44,6 +44,8 @@ _STYLE: dict[Any, Any] = {
 }
 #: Inches.
 _SIZE = (6.4, 3.6)
+#: Between two names: in points, and as a share of the axis, which is what that comes to.
+_LINE, _APART = 13.0, 0.065
 
 Plot: TypeAlias = Callable[[Curves], Figure | None]
 
@@ -107,6 +109,7 @@ def _with_snapshot(curves: Curves) -> Figure | None:
     for axes, product in zip(panels, products, strict=True):
         for name, colour in ((snapshot.FREE, _QUIET), (snapshot.HELD, _COLOURS[product])):
             _line(axes, curves[product, name], colour=colour, label=name)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         _finish(axes, f"{PRODUCTS[product]}: drain while a snapshot is held open", "tasks done")
     return figure
 
@@ -131,7 +134,7 @@ def _by_product(
 def _line(
     axes: Axes, points: Sequence[Point], *, colour: str, label: str, marker: str = ""
 ) -> None:
-    """The medians, named at their end, within a band from the lowest to the highest."""
+    """The medians, within a band from the lowest to the highest."""
     places = [point.at for point in points]
     axes.fill_between(
         places,
@@ -142,16 +145,26 @@ def _line(
         linewidth=0,
     )
     middles = [point.middle for point in points]
-    axes.plot(places, middles, color=colour, marker=marker, markersize=5)
-    axes.annotate(
-        label,
-        (places[-1], middles[-1]),
-        xytext=(8, 0),
-        textcoords="offset points",
-        color=colour,
-        va="center",
-        annotation_clip=False,
-    )
+    axes.plot(places, middles, color=colour, label=label, marker=marker, markersize=5)
+
+
+def _name_lines(axes: Axes) -> None:
+    """Write each line's name at its end; names that would touch make room for each other."""
+    apart = axes.get_ylim()[1] * _APART
+    lines: list[Any] = list(axes.get_lines())
+    at = -apart
+    for line in sorted(lines, key=lambda line: line.get_ydata()[-1]):
+        end = line.get_xdata()[-1], line.get_ydata()[-1]
+        at = max(at + apart, end[1])
+        axes.annotate(
+            line.get_label(),
+            end,
+            xytext=(8, (at - end[1]) / apart * _LINE),
+            textcoords="offset points",
+            color=line.get_color(),
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def _finish(axes: Axes, title: str, label: str) -> None:
@@ -163,6 +176,7 @@ def _finish(axes: Axes, title: str, label: str) -> None:
     axes.xaxis.set_major_formatter(thousands)
     axes.yaxis.set_major_formatter(thousands)
     axes.minorticks_off()
+    _name_lines(axes)
 
 
 PLOTS: Mapping[str, Plot] = MappingProxyType(
