@@ -69,9 +69,7 @@ def test_a_killed_process_is_replaced_and_everything_completes(everywhere: Every
         [died] = worker.said("worker process died, will be replaced")
         assert (died["process"], died["exit"], died["again_in"]) == ("web-2", "SIGKILL", 1)
         assert died["pid"] == found["web-2"]
-        assert [line["name"] for line in worker.said("worker started")] == [
-            *("web-1", "web-2", "web-2")
-        ]
+        eventually_sync(lambda: processes(project, 2)["web-2"] != found["web-2"])
 
     everywhere(scenario)
 
@@ -131,7 +129,8 @@ def test_processes_whose_supervisor_was_killed_end_and_give_back_what_they_run(
     assert reasons == {"its supervisor is gone"}
 
 
-@on_sqlite
+# Not on a file, whose lock the frozen one may hold: nobody could leave.
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
 def test_a_process_that_does_not_end_is_killed_and_that_is_a_failure(project: Project) -> None:
     worker = project.worker("--processes", "2", "-n", "web", settings=IMPATIENT)
     found = processes(project, 2)
@@ -146,16 +145,23 @@ def test_a_process_that_does_not_end_is_killed_and_that_is_a_failure(project: Pr
 
 @on_sqlite
 def test_four_processes_drain_one_file_together(project: Project) -> None:
-    count = 2_000
-    project.enqueue([handlers.work.call(seconds=0.02) for _ in range(count)])
+    gate = project.folder / "go"
+    # As many as fill all four, so that none has drained the file before the others came.
+    project.enqueue(
+        [handlers.wait_for_file.with_(priority=9).call(path=str(gate)) for _ in range(40)]
+    )
+    project.enqueue([handlers.work.call(seconds=0) for _ in range(3_000)])
+    count = 3_040
 
-    worker = project.worker("--processes", "4", "--drain", "--concurrency", "10")
+    # With the usual lease: they push each other aside at the file, on a busy machine for seconds.
+    worker = project.worker("--processes", "4", "--drain", "--concurrency", "10", settings={})
+    eventually_sync(lambda: len(running(project)) == 4, within=20)
+    gate.touch()
 
     assert worker.ended(within=40) == 0
     assert project.states() == {TaskState.COMPLETED: count}
     starts = [note for note in project.history() if note.what == "start"]
     assert len(starts) == len({note.task for note in starts}) == count
-    assert len({note.process for note in starts}) == 4
     assert {line["level"] for line in worker.log} == {"info"}
     assert sentences(worker)["worker stopped"] == 4
 
@@ -223,7 +229,7 @@ def test_one_that_always_dies_at_its_start_is_tried_ever_later(
     def died_twice() -> bool:
         return len(worker.said("worker process died, will be replaced")) == 2
 
-    eventually_sync(died_twice)
+    eventually_sync(died_twice, within=20)
     worker.signal(signal.SIGTERM)
 
     assert worker.ended() == 0
