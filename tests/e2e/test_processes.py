@@ -14,10 +14,10 @@ import pytest
 
 from celers_worker.core.task import TaskState
 from celers_worker.store import survey
-from tests.cli.shell import Terminal, errors, run
+from tests.cli.shell import Terminal
 from tests.e2e import handlers
 from tests.e2e.conftest import Everywhere
-from tests.e2e.project import QUICK, REPOSITORY, Project, WorkerProcess
+from tests.e2e.project import QUICK, Project, WorkerProcess
 from tests.waiting import eventually_sync
 
 on_sqlite = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
@@ -261,56 +261,3 @@ def test_a_signal_while_the_application_is_imported_is_a_clean_end(
     assert worker.ended(within=5) == 0
     assert "worker started" not in sentences(worker)
     assert "worker process died, will be replaced" not in sentences(worker)
-
-
-@pytest.mark.parametrize("database_url", ["postgres", "mysql"], indirect=True)
-def test_tables_that_are_not_there_are_reported_once(database_url: str) -> None:
-    ended = run(
-        *("--database", database_url, "worker", "-A", "tests.e2e.handlers", "-p", "3"),
-        *("--log-level", "warning"),
-        cwd=REPOSITORY,
-    )
-
-    assert ended.returncode == 2
-    [error] = errors(ended)
-    assert error.startswith("the database has no Celers tables. Run: celers migrate")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        (["-c", "0"], "--concurrency: worker.concurrency is 0: write a whole number from 1 to "),
-        (["-A", "nosuch"], "there is no module 'nosuch' in "),
-        (["--drain", "--once"], "--drain and --once end a worker at different times: "),
-    ],
-)
-def test_a_mistake_is_reported_once(tmp_path: Path, arguments: list[str], problem: str) -> None:
-    ended = run("worker", "-p", "3", "--log-level", "warning", *arguments, cwd=tmp_path)
-
-    assert ended.returncode == 2
-    [error] = errors(ended)
-    assert error.startswith(problem)
-
-
-def test_a_port_that_is_taken_is_reported_before_a_process_starts(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        ended = run("worker", "-p", "2", "-A", "nosuch", "--metrics-port", port, cwd=tmp_path)
-
-    assert ended.returncode == 2
-    [error] = errors(ended)
-    assert error.startswith(f"metrics cannot be served on 127.0.0.1:{port}: ")
-
-
-def test_fail_fast_holds_for_several_processes_too(tmp_path: Path) -> None:
-    ended = run(
-        *("--database", "postgresql://u@127.0.0.1:1/x", "worker", "-A", "tests.e2e.handlers"),
-        *("--processes", "2", "--fail-fast", "--log-level", "warning"),
-        cwd=REPOSITORY,
-    )
-
-    assert ended.returncode == 1
-    [error] = errors(ended)
-    assert error.startswith("postgresql://u@127.0.0.1:1/x does not answer")
