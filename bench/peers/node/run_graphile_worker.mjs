@@ -6,7 +6,7 @@ import { Record, asked, run, timedFill, timedPings, timedSingle } from "./progra
 process.env.NO_LOG_SUCCESS = "1"; // a line for each job costs
 
 const CONCURRENCY = 24;
-const BULK = 1000;
+const BULK = 10000; // its own test adds a million by one call
 
 const preset = (connectionString) => ({
   worker: {
