@@ -66,7 +66,8 @@ build: $(DEVELOPMENT) ## Build the wheel into dist
 ci: lint test ## What CI runs
 
 clean: ## Delete .venv and everything that was built or cached
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench-peers build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -51,15 +51,26 @@ def _measure(entrants: Iterable[Entrant], arguments: argparse.Namespace) -> tabl
         for entrant in entrants:
             run: dict[str, float] = {}
             for name in arguments.scenario:
-                if scenario := entrant.scenarios.get(name):
-                    with entrant.new_place() as place:
-                        figures = scenario(place, arguments.tasks // entrant.divisor)
-                    run |= figures
-                    for figure, value in figures.items():
-                        line = f"{entrant.title}, run {number}: {table.line(figure, value)}"
-                        print(line, file=sys.stderr, flush=True)
+                figures = _figures(entrant, name, arguments.tasks)
+                run |= figures
+                for figure, value in figures.items():
+                    line = f"{entrant.title}, run {number}: {table.line(figure, value)}"
+                    print(line, file=sys.stderr, flush=True)
             runs[entrant.title].append(run)
     return runs
+
+
+def _figures(entrant: Entrant, name: str, tasks: int) -> Figures:
+    """Those of one scenario; none if the entrant does not have it, or failed, which is told."""
+    scenario = entrant.scenarios.get(name)
+    if scenario is None:
+        return {}
+    try:
+        with entrant.new_place() as place:
+            return scenario(place, tasks // entrant.divisor)
+    except Trouble as trouble:
+        print(trouble, file=sys.stderr, flush=True)
+        return {}
 
 
 def _setting(entrants: Iterable[Entrant], arguments: argparse.Namespace) -> dict[str, str]:

@@ -37,7 +37,9 @@ class Installation:
             case "python":
                 if sys.version_info < contestant.python:
                     needed = ".".join(map(str, contestant.python))
-                    raise Trouble(f"it needs Python {needed}: make PYTHON=python{needed}")
+                    raise Trouble(
+                        f"it needs Python {needed}: make clean, make PYTHON=python{needed} install"
+                    )
                 return str(self._python), str(HERE / "python" / contestant.program)
         assert_never(contestant.runtime)
 
