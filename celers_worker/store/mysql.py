@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from celers_worker.core.task import Demand, NewTask, TaskState
+from sqlalchemy import URL
+
+from celers_worker.core.task import Demand, NewTask, Task, TaskState
 from celers_worker.store import statements, sweeps
 from celers_worker.store.base import Store, StoreOptions
+from celers_worker.store.lookout import Lookout
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.values import new_values
 
@@ -83,6 +86,23 @@ class MySQLStore(Store):
     """The store on MySQL or MariaDB."""
 
     transaction = MySQLTransaction
+    poll_pause = 0.03
+
+    def __init__(self, url: URL, options: StoreOptions) -> None:
+        super().__init__(url, options)
+        self._lookout = Lookout(self, self._connect_arguments())
+
+    async def claim(self, worker: str, demand: Demand) -> list[Task]:
+        """As everywhere, but only if anything waits."""
+        nothing_known = self.levels.exhausted and self.levels.next_due is None
+        if nothing_known and not await self._lookout.anything_waits():
+            return []
+        return await super().claim(worker, demand)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._lookout.close()
+        await super().close()
 
     def _connect_arguments(self) -> dict[str, Any]:
         return {
@@ -92,4 +112,5 @@ class MySQLStore(Store):
         }
 
     def _engine_options(self) -> dict[str, Any]:
-        return {"isolation_level": ISOLATION}
+        # Each transaction ends by itself: to roll back once more would be a round trip for nothing.
+        return {"isolation_level": ISOLATION, "pool_reset_on_return": None}
