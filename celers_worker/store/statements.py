@@ -142,6 +142,11 @@ def due(queue: Any, priority: Any, mark: Any) -> ColumnElement[bool]:
     )
 
 
+#: Left alone, MariaDB looks up the level and walks it from its beginning, over all that was claimed
+#: and cannot be purged while somebody holds a snapshot: 25 ms for a claim instead of 1.4 ms after
+#: 30,000 tasks. Told to use the index, it begins at the mark.
+_FROM_THE_MARK = "FORCE INDEX (idx_tasks_state_queue)"
+
 DUE: Select[Any] = (
     select(*_TO_CLAIM)
     .where(
@@ -152,6 +157,8 @@ DUE: Select[Any] = (
     .order_by(tasks.c.scheduled_at, tasks.c.id)
     .limit(bindparam("room", type_=Integer))
     .with_for_update(skip_locked=True)
+    .with_hint(tasks, _FROM_THE_MARK, "mysql")
+    .with_hint(tasks, _FROM_THE_MARK, "mariadb")
 )
 
 _LEASED: dict[str, Any] = {

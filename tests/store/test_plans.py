@@ -5,6 +5,7 @@ from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from celers_worker.core.outcome import Cancelled, Completed, Release, Settlement
 from celers_worker.core.task import Demand
@@ -84,6 +85,26 @@ def analyze(url: str) -> None:
     all_of_them = "TABLE celers_tasks, celers_task_archive" if "mysql" in url else ""
     with make_direct_store(url) as direct:
         execute(direct, f"ANALYZE {all_of_them}")
+
+
+@pytest.mark.parametrize("database_url", ["mysql"], indirect=True)
+async def test_a_claim_on_mysql_begins_at_its_mark_and_not_at_the_dead_entries_before(watch):
+    store, sent = watch.store, []
+
+    def note(connection, cursor, statement, parameters, context, many):
+        if "FOR UPDATE SKIP LOCKED" in statement:
+            sent.append((statement, parameters))
+
+    event.listen(store.engine.sync_engine, "before_cursor_execute", note)
+    await store.enqueue(new_tasks(50 * BATCH))
+    for _ in range(3):
+        await store.claim(WORKER, any_queue(BATCH))
+    [plan, *_] = await store.run(
+        lambda transaction: transaction.connection.exec_driver_sql(
+            f"EXPLAIN {sent[-1][0]}", sent[-1][1]
+        ).all()
+    )
+    assert plan.type == "range"
 
 
 async def test_what_waits_and_what_is_done_costs_no_claim_sweep_or_settle_anything(

@@ -61,7 +61,7 @@ SELECT celers_tasks.id, celers_tasks.lease + :lease_1 AS lease, celers_tasks.tas
     celers_tasks.crash_count, celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at,
     UTC_TIMESTAMP(6) AS started_at, celers_tasks.timeout,
     coalesce(celers_tasks.expires_at <= UTC_TIMESTAMP(6), :param_1) AS expired, celers_tasks.metadata
-FROM celers_tasks
+FROM celers_tasks FORCE INDEX (idx_tasks_state_queue)
 WHERE celers_tasks.state = 'pending'
   AND celers_tasks.queue_name = :queue
   AND celers_tasks.priority = :at_priority
