@@ -32,7 +32,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Raise it if a loaded database answers late; a frozen one is then noticed later.",
     ),
     "database.pool_size": Description(
-        "Connections that a process keeps at most.",
+        "Connections that a process keeps for calls; on PostgreSQL a worker has four more.",
         "Raise it if handlers use context.transaction() a lot; lower it if connections are scarce.",
     ),
     "worker.name": Description(

@@ -24,8 +24,12 @@ class Reaper(Service):
 
     async def tick(self) -> bool:
         """Reap a batch; True when there is another."""
+        thorough = self._ticks % _THOROUGH == 0
+        if not thorough and not await self._store.may_have_lost_workers():
+            self._ticks += 1
+            return False
         reaped = await self._store.run(
-            maintenance.reap, max_crashes=self._max_crashes, orphans=self._ticks % _THOROUGH == 0
+            maintenance.reap, max_crashes=self._max_crashes, orphans=thorough
         )
         if reaped.released or reaped.buried:
             self._store.levels.forget()

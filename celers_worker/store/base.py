@@ -60,6 +60,8 @@ class Store:
     transaction: ClassVar[type[Transaction]] = Transaction
     #: Where no notification comes, a worker looks for tasks this often, in seconds.
     poll_pause: ClassVar[float] = 0.04
+    #: Connections of the pool that are kept for one purpose each, besides ``pool_size``.
+    held: ClassVar[int] = 0
 
     def __init__(self, url: URL, options: StoreOptions) -> None:
         self.url = url
@@ -143,6 +145,10 @@ class Store:
         keep = self.options.keep_completed
         return await self.run(self.transaction.settle, worker, settlements, keep_completed=keep)
 
+    async def may_have_lost_workers(self) -> bool:
+        """Whether to look for tasks of lost workers; True where that is as cheap to find out."""
+        return True
+
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when there may be something to claim. Where nothing tells, time does."""
         while True:
@@ -168,7 +174,7 @@ class Store:
         if self._engine is None:
             self._engine = create_async_engine(
                 self.url,
-                pool_size=self.options.pool_size,
+                pool_size=self.options.pool_size + self.held,
                 max_overflow=0,
                 pool_timeout=self.options.call_timeout.total_seconds(),
                 # Without the password in the tracebacks of users, and without their payloads.

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import closing
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import make_url, select, text
@@ -284,3 +285,16 @@ async def test_a_store_can_be_closed_twice_and_opened_again(store):
     await store.open()
     await store.enqueue(new_tasks(1))
     assert len(await claim_all(store)) == 1
+
+
+async def test_the_smallest_pool_serves_every_kind_of_call_at_once(open_store):
+    store = await open_store(StoreOptions(pool_size=1, call_timeout=timedelta(seconds=5)))
+    for _ in range(3):
+        await store.enqueue([new_task(), new_task(unique_key=str(uuid4()))])
+        claimed, *_ = await asyncio.gather(
+            store.claim(WORKER, any_queue(10)),
+            store.enqueue(new_tasks(1)),
+            store.run(inspect.task, new_task().id),
+            store.may_have_lost_workers(),
+        )
+        await asyncio.gather(*(settle(store, task) for task in claimed))

@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
+from celers_worker.store import lease_statements
 from celers_worker.store.base import Store, StoreOptions, Wakeup
 from celers_worker.store.postgres import claiming, enqueueing, settling
 from celers_worker.store.postgres.grouping import Grouping
@@ -46,6 +47,7 @@ DISCARD = Compiled(settling.complete(archived=False, with_results=False))
 DISCARD_WITH_RESULTS = Compiled(settling.complete(archived=False, with_results=True))
 ENQUEUE = Compiled(enqueueing.enqueue())
 ENQUEUE_ONE = Compiled(enqueueing.enqueue_one())
+LOST_WORKERS = Compiled(lease_statements.LOST_WORKERS)
 SWEEP = Compiled(claiming.sweep())
 SWEEP_ALL = Compiled(claiming.SWEEP_ALL)
 
@@ -54,6 +56,7 @@ class PostgresStore(Store):
     """The store on PostgreSQL."""
 
     transaction = PostgresTransaction
+    held = 3
 
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
@@ -103,6 +106,10 @@ class PostgresStore(Store):
         if completed:
             settled |= await self._complete(completed)
         return settled
+
+    async def may_have_lost_workers(self) -> bool:
+        """Ask in one statement, which a transaction would make three."""
+        return bool(await self._claims.fetch(LOST_WORKERS))
 
     def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""

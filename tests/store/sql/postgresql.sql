@@ -640,6 +640,12 @@ SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
 FROM unnest($14::TEXT[]) AS announced(queue_name)
 WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
 
+-- LOST_WORKERS, on asyncpg
+SELECT celers_workers.id
+FROM celers_workers
+WHERE celers_workers.expires_at <= statement_timestamp()
+  AND celers_workers.state != $1::VARCHAR;
+
 -- SWEEP, on asyncpg
 WITH RECURSIVE level(queue_name, priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
         FROM celers_tasks AS t
