@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -298,40 +296,3 @@ def _ends(worker: Worker, crew: Crew, levels: Levels) -> Callable[[int], None]:
         case "drain":
             worker.events.listen(TasksSettled, lambda event: crew.poller.wake())
             return drained
-
-
-def run_worker(worker: Worker) -> Ending:
-    """Run *worker* as this process: on uvloop where it exists; SIGTERM and SIGINT stop it.
-
-    When handlers were abandoned they still run, and only the end of the process will end them.
-    """
-    # What start-up left in memory stays; the collector need not look through it again and again.
-    # With larger generations this took a sixth off the CPU time of a task.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    runner = asyncio.Runner(loop_factory=_loop_factory())
-    ending = None
-    try:
-        ending = runner.run(_with_signals(worker))
-        return ending
-    finally:
-        # Closing waits for every coroutine, and those that were abandoned do not end.
-        if ending is None or not ending.abandoned:
-            runner.close()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
-async def _with_signals(worker: Worker) -> Ending:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop, signal.Signals(number).name)
-    return await worker.run()

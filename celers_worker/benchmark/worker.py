@@ -22,7 +22,8 @@ from celers_worker.core.errors import CelersError
 from celers_worker.core.events import Events, WorkerStarted
 from celers_worker.observe.log_output import adopt_foreign_logs, configure_logs
 from celers_worker.observe.logs import listen
-from celers_worker.worker import Until, Worker, run_worker
+from celers_worker.process import run_worker
+from celers_worker.worker import Until, Worker
 
 READY = b"ready\n"
 

@@ -110,7 +110,8 @@ def command(
 def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None) -> int:
     from celers_worker.cli.application import load_application
     from celers_worker.observe.log_output import adopt_foreign_logs
-    from celers_worker.worker import Worker, run_worker
+    from celers_worker.process import run_worker
+    from celers_worker.worker import Worker
 
     if link is not None and not link.await_turn():
         return 0
