@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
+import msgspec
+
 from celers_worker.core import signals
 from celers_worker.core.errors import PayloadError
 from celers_worker.core.payload import encode_result
@@ -80,8 +82,7 @@ class Dead:
 Outcome: TypeAlias = Completed | Retry | Release | Cancelled | Expired | Dead
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """An outcome on its way to the database, with the lease that entitles to write it."""
 
     task: Task
@@ -110,13 +111,16 @@ def worker_lost(worker: str) -> Failure:
     return Failure("WorkerLost", f"worker {worker} stopped renewing its lease")
 
 
+_NOTHING = Completed()
+
+
 def outcome_of_value(value: object) -> Outcome:
     """Turn what a handler returned into an outcome.
 
     A result that cannot be stored does not repeat work that was done: the task is dead, at once.
     """
     if value is None:
-        return Completed()
+        return _NOTHING
     try:
         return Completed(encode_result(value))
     except PayloadError as error:

@@ -62,6 +62,8 @@ def decode_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
         value = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [payload], {}
+    if type(value) is dict and "args" not in value:
+        return [], value
     match value:
         case None:
             return [], {}

@@ -162,6 +162,8 @@ class _Phrases:
 
     def _tell(self, task: Task, outcome: Outcome) -> None:
         match outcome:
+            case Completed() | Release():
+                pass  # first, for they are many
             case Retry():
                 self._log.warning(
                     "task failed, will be tried again",
@@ -182,8 +184,6 @@ class _Phrases:
                 self._log.info("task cancelled", reason=outcome.reason, **_of(task))
             case Expired():
                 self._log.info("task expired before it was started", **_of(task))
-            case Completed() | Release():
-                pass
 
 
 class _Details:

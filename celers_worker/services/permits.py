@@ -58,7 +58,7 @@ class Permits:
             queues={queue: max(self._room(queue), 0) for queue in named},
             others=self._claims_of(self._queue_default) if self._served is None else None,
             handlers={
-                name: max(limit - self.in_use_by_handler[name], 0)
+                name: max(limit - self.in_use_by_handler.get(name, 0), 0)
                 for name, limit in self._handlers.items()
             },
         )
@@ -66,25 +66,28 @@ class Permits:
     def take(self, task: Task) -> None:
         """Count a claimed task."""
         self.in_use += 1
-        self.in_use_by_queue[task.queue] += 1
-        self.in_use_by_handler[task.name] += 1
+        self.in_use_by_queue[task.queue] = self.in_use_by_queue.get(task.queue, 0) + 1
+        self.in_use_by_handler[task.name] = self.in_use_by_handler.get(task.name, 0) + 1
 
     def give_back(self, task: Task) -> None:
         """Count a task as ended."""
         self.in_use -= 1
-        for counter, key in (
-            (self.in_use_by_queue, task.queue),
-            (self.in_use_by_handler, task.name),
-        ):
-            counter[key] -= 1
-            if not counter[key]:
-                del counter[key]  # queues and names come and go; a counter must not grow with them
+        _count_down(self.in_use_by_queue, task.queue)
+        _count_down(self.in_use_by_handler, task.name)
         self._on_free()
 
     def _room(self, queue: str) -> int:
         limit = self._queues.get(queue, self._queue_default)
-        return self._claims_of(limit) - self.in_use_by_queue[queue]
+        return self._claims_of(limit) - self.in_use_by_queue.get(queue, 0)
 
     def _claims_of(self, limit: int) -> int:
         """What may be claimed of a queue with this limit; the total is none of its own."""
         return limit if limit < self.total else self._claimable
+
+
+def _count_down(counts: dict[str, int], key: str) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]  # queues and names come and go; the counts must not grow with them

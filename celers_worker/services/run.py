@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol
+
+import msgspec
 
 from celers_worker.core.handler import Context, Handler
 from celers_worker.core.outcome import Settlement
@@ -30,14 +30,13 @@ class Stop(Enum):
     LEASE_LOST = auto()
 
 
-@dataclass(slots=True, eq=False)
-class Run:
+class Run(msgspec.Struct, eq=False):
     """One run of one task."""
 
     task: Task
     handler: Handler
     context: Context
-    started: float = field(default_factory=time.monotonic)
+    started: float = 0.0
     execution: asyncio.Task[None] | None = None
     began: bool = False
     thread: Future[Any] | None = None

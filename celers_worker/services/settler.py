@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ class Settler(Service):
             return False
         if len(self._waiting) < self._batch and self._window:
             await asyncio.sleep(self._window)
-        batch = [self._waiting[index] for index in range(min(self._batch, len(self._waiting)))]
+        batch = list(itertools.islice(self._waiting, self._batch))
         try:
             await self._write(batch)
         except Unavailable:

@@ -11,7 +11,6 @@ the next sweep, which runs when a claim comes back short and at least every seco
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -80,11 +79,16 @@ class Levels:
         return chosen
 
     def advance(self, asked: Sequence[Level], claimed: Sequence[Task], demand: Demand) -> None:
-        """Raise the marks past what was *claimed*, and drop the levels that gave all they had."""
+        """Raise the marks past what was *claimed*, and drop the levels that gave all they had.
+
+        Within a level, *claimed* is in the order of its times.
+        """
         newest: dict[tuple[str, int], datetime] = {}
+        gave: dict[tuple[str, int], int] = {}
         for task in claimed:
             key = (task.queue, task.priority)
-            newest[key] = max(newest.get(key, task.scheduled_at), task.scheduled_at)
+            newest[key] = task.scheduled_at
+            gave[key] = gave.get(key, 0) + 1
         for level in asked:
             found = newest.get((level.queue, level.priority))
             if found is not None:
@@ -92,7 +96,8 @@ class Levels:
                 # walks all that was claimed of it lately, again with each claim.
                 lag = claimed[0].started_at - SLACK
                 level.mark = max(level.mark, min(found, lag))
-        drained = self._drained(asked, claimed, demand.total)
+        counts = [gave.get((level.queue, level.priority), 0) for level in asked]
+        drained = self._drained(asked, counts, full=len(claimed) >= demand.total)
         self._levels = [level for level in self._levels if id(level) not in drained]
 
     @property
@@ -105,11 +110,9 @@ class Levels:
         self._levels = []
 
     @staticmethod
-    def _drained(asked: Sequence[Level], claimed: Sequence[Task], total: int) -> set[int]:
-        counts = Counter((task.queue, task.priority) for task in claimed)
-        gave = [counts[level.queue, level.priority] for level in asked]
+    def _drained(asked: Sequence[Level], gave: Sequence[int], *, full: bool) -> set[int]:
         reached = len(asked)
-        if len(claimed) >= total:
+        if full:
             # The last that gave something filled the claim: it and those behind it may have more.
             reached = max((index for index, count in enumerate(gave) if count), default=0)
         return {

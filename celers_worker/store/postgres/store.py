@@ -99,8 +99,10 @@ class PostgresStore(Store):
 
     async def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
         """Completions in one statement; the rest, which is rare, as on every database."""
-        completed = [one for one in settlements if isinstance(one.outcome, Completed)]
-        others = [one for one in settlements if not isinstance(one.outcome, Completed)]
+        completed: list[Settlement] = []
+        others: list[Settlement] = []
+        for one in settlements:
+            (completed if type(one.outcome) is Completed else others).append(one)
         # First what may be refused, so that a refusal leaves nothing half written.
         settled = await super().settle(worker, others) if others else set()
         if completed:
