@@ -25,7 +25,7 @@ class Service(ABC):
     """Calls ``tick`` again and again until stopped.
 
     A tick that raises is reported, and the next one waits longer. A tick that says there is more
-    to do is followed at once.
+    to do is followed at once: it has waited for the database, so the others had the loop.
     """
 
     name: ClassVar[str]
@@ -86,9 +86,7 @@ class Service(ABC):
             if failures:
                 self.events.emit(ServiceRecovered(self.name, failures))
                 failures = 0
-            if more:
-                await asyncio.sleep(0)  # let the others have the loop
-            else:
+            if not more:
                 await self._rest(self.pause())
 
     async def _rest(self, seconds: float, *, wakeable: bool = True) -> None:
