@@ -56,6 +56,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
     "replaced.",
 )
 @click.option("-c", "--concurrency", metavar="N", help="Tasks that one process runs at once.")
+@click.option("--prefetch", metavar="N", help="Tasks that one process claims ahead of these.")
 @click.option("-n", "--name", metavar="TEXT", help="A label for lists and logs.")
 @click.option("--drain", is_flag=True, help="Stop when no task is due.")
 @click.option("--once", is_flag=True, help="Stop after one claim.")
@@ -71,6 +72,7 @@ def command(
     queues: tuple[str, ...],
     processes: str | None,
     concurrency: str | None,
+    prefetch: str | None,
     name: str | None,
     drain: bool,
     once: bool,
@@ -88,6 +90,7 @@ def command(
         "worker.queues": queues,
         "worker.processes": processes,
         "worker.concurrency": concurrency,
+        "worker.prefetch": prefetch,
         "worker.name": name,
         "metrics.port": metrics_port,
         "log.level": log_level,

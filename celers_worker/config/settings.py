@@ -74,7 +74,7 @@ class WorkerSettings(Table, frozen=True):
     cancel_grace: Annotated[timedelta, _ANY] = timedelta(seconds=5)
     max_crashes: Annotated[int, Whole(1, MAX_RETRIES_LIMIT)] = 3
     settle_interval: Annotated[timedelta, _ANY] = timedelta(milliseconds=2)
-    settle_batch: Annotated[int, Whole(1, 10_000)] = 500
+    settle_batch: Annotated[int, Whole(1, 10_000)] = 1_000
 
 
 class QueueSettings(Table, frozen=True):

@@ -29,6 +29,8 @@ class Poller(Service):
     """Permits first, tasks second: a claimed task always has somewhere to run."""
 
     name = "poller"
+    #: So the next claim is under way while the handlers of the last one run.
+    eager = True
 
     def __init__(
         self,

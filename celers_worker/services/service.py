@@ -25,12 +25,15 @@ class Service(ABC):
     """Calls ``tick`` again and again until stopped.
 
     A tick that raises is reported, and the next one waits longer. A tick that says there is more
-    to do is followed at once: it has waited for the database, so the others had the loop.
+    to do is followed at once.
     """
 
     name: ClassVar[str]
     #: Whether stopping cancels a tick; the others are let to finish theirs, which are short.
     interruptible: ClassVar[bool] = False
+    #: Whether a tick follows the last one before anybody else has the loop. Only for one that says
+    #: there is more to do after it has waited for something.
+    eager: ClassVar[bool] = False
 
     def __init__(self, events: Events, *, interval: float) -> None:
         self.events = events
@@ -88,6 +91,8 @@ class Service(ABC):
                 failures = 0
             if not more:
                 await self._rest(self.pause())
+            elif not self.eager:
+                await asyncio.sleep(0)  # let the others have the loop
 
     async def _rest(self, seconds: float, *, wakeable: bool = True) -> None:
         if not wakeable:
