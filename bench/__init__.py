@@ -20,6 +20,7 @@ contention    whether several processes on one SQLite file complain
 notifying     what NOTIFY costs those who enqueue
 memory        how large a worker is, and whether it grows
 
+cpu           the time that processes used
 figures       what a scenario measures, and its units
 report        the machine, the table, the JSON file
 curves        the points of curves in such files

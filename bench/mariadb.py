@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from uuid import uuid4
 
+from bench import cpu
 from bench.database import Database, NewDatabase
-from bench.peers import cpu
 from tests import databases
 from tests.servers import MariaDBServer
 

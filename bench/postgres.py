@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import psycopg
 
+from bench import cpu
 from bench.database import Database, NewDatabase
-from bench.peers import cpu
 from tests import databases
 from tests.servers import PostgresServer
 

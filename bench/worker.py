@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from bench.peers import cpu
+from bench import cpu
 from celers_worker.store import make_direct_store, survey
 
 #: A worker that has not ended after so long hangs; in seconds.

@@ -4,8 +4,8 @@ The rules, which are the same for all:
 
 - The peers come from their registries in the versions of ``package.json`` and
   ``requirements.txt``. They are set up as their documentation advises for throughput, in one way
-  for all scenarios (``node/`` and ``python/`` say how); ours has its defaults and archives each
-  task.
+  for all scenarios (``node/`` and ``python/`` say how); so is ours, as docs/performance.md
+  advises, and it archives each task.
 - PostgreSQL is private, has its defaults and waits for the disk. Each scenario has a new database,
   a checkpoint behind it, and its rows counted (ANALYZE) before it is drained. Celery has a private
   Redis with an append-only file.
@@ -27,6 +27,5 @@ postgres       the server, the gate before a drain, its cost     redis    the sa
 scenarios      what is done with each
 surroundings   millions of other tasks around them
 limit          what pgbench can do
-cpu            the time that processes used
 table          a column for each, and how many times better ours is
 """

@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from bench.peers import cpu
+from bench import cpu
 from bench.peers.contestant import Tables, Trouble
 from bench.peers.program import Program
 from tests import databases

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.peers import cpu
+from bench import cpu
 from bench.peers.contestant import Tables, Trouble
 from bench.peers.program import Program
 from tests import processes

@@ -8,8 +8,8 @@ from statistics import quantiles
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from bench import cpu
 from bench.figures import Figures
-from bench.peers import cpu
 from bench.peers.contestant import Trouble
 from bench.peers.program import Driver
 from bench.peers.surroundings import SURROUNDINGS

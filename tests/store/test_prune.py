@@ -1,5 +1,7 @@
 """Retention: what is past its time goes, in batches, and nothing else."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -168,6 +170,20 @@ def partitioned(database_url):
 def test_the_archive_has_partitions_for_the_coming_days(partitioned, database_url):
     partitioned.run(maintenance.keep_partitions, RETENTION)
     partitioned.run(maintenance.keep_partitions, RETENTION)
+    days = [today(database_url, offset) for offset in range(4)]
+    assert partitions(database_url) == [*days, "default"]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_workers_that_start_together_make_the_partitions_once(partitioned, database_url):
+    together = threading.Barrier(4)
+
+    def keep(_):
+        together.wait()
+        partitioned.run(maintenance.keep_partitions, RETENTION)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(keep, range(4)))  # raises what a call raised
     days = [today(database_url, offset) for offset in range(4)]
     assert partitions(database_url) == [*days, "default"]
 

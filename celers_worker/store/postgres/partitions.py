@@ -12,6 +12,8 @@ PARTITIONS = text(
     "JOIN pg_class child ON child.oid = inhrelid "
     "WHERE inhparent = 'celers_task_archive'::regclass"
 )
+#: True for one transaction at a time.
+ALONE = text("SELECT pg_try_advisory_xact_lock(1667591270)")
 
 
 def partition_name(day: date) -> str:

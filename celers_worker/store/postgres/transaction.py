@@ -38,9 +38,11 @@ class PostgresTransaction(Transaction):
         """Make the archive's partitions of the coming days, and drop those past *retention*."""
         today = datetime.now(UTC).date()
         existing = set(self.connection.execute(partitions.PARTITIONS).scalars())
-        for offset in range(ahead + 1):
-            day = today + timedelta(days=offset)
-            if partitions.partition_name(day) not in existing:
+        days = [today + timedelta(days=offset) for offset in range(ahead + 1)]
+        missing = [day for day in days if partitions.partition_name(day) not in existing]
+        # IF NOT EXISTS does not help two who create the same table at once.
+        if missing and self.connection.execute(partitions.ALONE).scalar():
+            for day in missing:
                 self._create_partition(partitions.create_partition(day))
         oldest = partitions.partition_name(today - retention - timedelta(days=1))
         for name in sorted(existing):
