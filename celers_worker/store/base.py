@@ -58,8 +58,6 @@ class Store:
     """Tasks in a SQL database. One for each event loop."""
 
     transaction: ClassVar[type[Transaction]] = Transaction
-    #: Where no notification comes, a worker looks for tasks this often, in seconds.
-    poll_pause: ClassVar[float] = 0.04
     #: Connections of the pool that are kept for one purpose each, besides ``pool_size``.
     held: ClassVar[int] = 0
 
@@ -156,6 +154,11 @@ class Store:
             yield Wakeup()
 
     # --- inside ---
+
+    @property
+    def poll_pause(self) -> float:
+        """Where no notification comes, a worker looks for tasks this often, in seconds."""
+        return 0.04
 
     async def _enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         return await self.run(self.transaction.enqueue, tasks)

@@ -19,6 +19,8 @@ from celers_worker.core.task import Demand, Task
 
 #: Between sweeps under load, in seconds: how late a task below the mark may start.
 SWEEP_INTERVAL = 1.0
+#: Sweeps take no more than one part in so many of the time.
+PATIENCE = 10
 #: Tasks committed out of order by less than this need no sweep.
 SLACK = timedelta(seconds=2)
 
@@ -38,7 +40,7 @@ class Levels:
 
     def __init__(self) -> None:
         self._levels: list[Level] = []
-        self._swept = -SWEEP_INTERVAL
+        self._sweep_at = 0.0
         self._excluded: frozenset[str] = frozenset()
         self.next_due: float | None = None
         """Seconds from the sweep until the first task that is not due yet, if there is one."""
@@ -48,11 +50,19 @@ class Levels:
         # A handler that has room again has tasks waiting behind the mark.
         freed = bool(self._excluded - demand.excluded)
         self._excluded = demand.excluded
-        return freed or not self._levels or time.monotonic() - self._swept >= SWEEP_INTERVAL
+        return freed or not self._levels or time.monotonic() >= self._sweep_at
 
-    def learn(self, rows: Iterable[tuple[str, int, datetime, datetime]]) -> None:
-        """Take in a sweep: (queue, priority, when its first task is due, the database's now)."""
-        self._swept = time.monotonic()
+    def learn(
+        self, rows: Iterable[tuple[str, int, datetime, datetime]], *, began: float | None = None
+    ) -> None:
+        """Take in a sweep: (queue, priority, when its first task is due, the database's now).
+
+        *began*, by the monotonic clock: one that took long, for it walked what nobody could clean
+        up, is not repeated so soon.
+        """
+        ended = time.monotonic()
+        seconds = 0.0 if began is None else ended - began
+        self._sweep_at = ended + max(SWEEP_INTERVAL, PATIENCE * seconds)
         self._levels, waits = [], []
         for queue, priority, first_due_at, now in rows:
             if first_due_at <= now:

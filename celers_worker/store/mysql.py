@@ -86,11 +86,15 @@ class MySQLStore(Store):
     """The store on MySQL or MariaDB."""
 
     transaction = MySQLTransaction
-    poll_pause = 0.03
 
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
         self._lookout = Lookout(self, self._connect_arguments())
+
+    @property
+    def poll_pause(self) -> float:
+        """Longer while tasks wait for later: then a look is a sweep of several statements."""
+        return 0.03 if self.levels.next_due is None else 0.12
 
     async def claim(self, worker: str, demand: Demand) -> list[Task]:
         """As everywhere, but only if anything waits."""

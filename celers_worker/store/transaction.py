@@ -8,6 +8,7 @@ statements overrides a method.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ class Transaction:
     def claim(self, worker: str, demand: Demand, levels: Levels) -> list[Task]:
         """Lease due tasks to *worker*, no more than *demand* says, in the order of their start."""
         if levels.stale(demand):
-            levels.learn(self.sweep(demand))
+            began = time.monotonic()
+            levels.learn(self.sweep(demand), began=began)
         asked = levels.due(demand)
         claimed: list[Task] = []
         handlers = dict(demand.handlers)

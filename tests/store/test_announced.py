@@ -83,3 +83,17 @@ async def test_tasks_that_are_not_due_are_not_claimed(idle, store, direct):
     direct.run(lambda transaction: transaction.connection.execute(tomorrow))
     listener = await idle()
     assert await listener.claim(WORKER, any_queue(5)) == []
+
+
+async def test_a_worker_hears_only_of_the_queues_it_serves(open_store, store):
+    listener = await open_store()
+    assert await listener.claim(WORKER, Demand(5, queues={"other": 5})) == []
+    wakeups = listener.wakeups()
+    await anext(wakeups)
+    await store.enqueue(new_tasks(1))
+    await store.enqueue(new_tasks(1, queue="other"))
+    await anext(wakeups)
+    claimed = await listener.claim(WORKER, Demand(5, queues={"other": 5}))
+    assert [task.queue for task in claimed] == ["other"]
+    assert listener.levels.exhausted  # it claimed what was announced, and that was its own
+    await wakeups.aclose()

@@ -100,6 +100,16 @@ def test_a_sweep_is_due_every_second(monkeypatch, seconds, stale):
     assert levels.stale(Demand(1, others=1)) is stale
 
 
+@pytest.mark.parametrize(("seconds", "stale"), [(1.0, False), (3.9, False), (4.1, True)])
+def test_a_sweep_that_took_long_is_not_repeated_so_soon(monkeypatch, seconds, stale):
+    levels = Levels()
+    ended = module.time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: ended)
+    levels.learn([("a", 0, NOW, NOW)], began=ended - 0.4)
+    monkeypatch.setattr(module.time, "monotonic", lambda: ended + seconds)
+    assert levels.stale(Demand(1, others=1)) is stale
+
+
 def test_a_handler_that_has_room_again_calls_for_a_sweep():
     levels = swept(("a", 0, NOW))
     full, free = Demand(1, others=1, handlers={"x": 0}), Demand(1, others=1, handlers={"x": 1})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,6 +30,8 @@ class Listening:
         self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._name = name
         self._options = options
+        self.served: Collection[str] | None = None
+        """The queues whose hints count; None for all."""
         self._control = False
         self._queues: set[str] = set()
         self._heard = asyncio.Event()
@@ -68,6 +70,8 @@ class Listening:
     def _hear(self, connection: Any, pid: int, channel: str, payload: str) -> None:
         """Take note of a notification; asyncpg calls it."""
         if channel == TASKS_CHANNEL:
+            if self.served is not None and payload not in self.served:
+                return
             self._queues.add(payload)
         self._control |= channel == CONTROL_CHANNEL
         self._heard.set()

@@ -6,6 +6,7 @@ batches. The connections come from SQLAlchemy's own pool and are held, each with
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Sequence, Set
 from datetime import datetime
 from typing import Any
@@ -27,9 +28,10 @@ from celers_worker.store.postgres.transaction import (
 )
 from celers_worker.store.sweeps import UNADOPTED
 
-#: The claim must walk its index in order: a bitmap or sequential scan never cleans dead entries,
-#: and each claim would cost more than the last. JIT would compile what runs for a millisecond, and
-#: planning anew for each set of arrays takes as long as the claim.
+#: One plan for each statement, whatever the statistics say. A claim must walk its index in order:
+#: a bitmap or sequential scan never cleans dead entries, and each claim would cost more than the
+#: last. A settle of a thousand, planned for their number, reads the whole table. JIT would compile
+#: what runs for a millisecond, and to plan anew for each set of arrays takes as long as the claim.
 _WALK_THE_INDEX = {
     "enable_bitmapscan": "off",
     "enable_seqscan": "off",
@@ -61,9 +63,9 @@ class PostgresStore(Store):
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
         # Three that never wait for each other: a long settle must not hold up a claim.
-        self._claims = self._hold(_WALK_THE_INDEX)
+        self._claims = self._hold()
         self._settles = self._hold()
-        self._enqueues = self._hold({"plan_cache_mode": "force_generic_plan"})
+        self._enqueues = self._hold()
         self._grouping = Grouping(self._add)
         self._listening = Listening(url, self.name, options)
 
@@ -76,10 +78,12 @@ class PostgresStore(Store):
     async def claim(self, worker: str, demand: Demand) -> list[Task]:
         """One statement for all levels of all queues."""
         announced = self._listening.take_queues()
+        self._listening.served = demand.queues if demand.others is None else None
         if self.levels.stale(demand):
             if claimed := await self._claim_announced(worker, announced, demand):
                 return claimed
-            self.levels.learn(await self._sweep(demand))
+            began = time.monotonic()
+            self.levels.learn(await self._sweep(demand), began=began)
         asked = self.levels.due(demand)
         if not asked:
             return []
@@ -119,12 +123,12 @@ class PostgresStore(Store):
 
     # --- inside ---
 
-    def _hold(self, settings: dict[str, str] | None = None) -> HeldConnection:
+    def _hold(self) -> HeldConnection:
         return HeldConnection(
             lambda: self.engine,
             name=self.name,
             deadline=self.options.call_timeout.total_seconds(),
-            settings=settings,
+            settings=_WALK_THE_INDEX,
         )
 
     async def _enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
@@ -212,6 +216,8 @@ class PostgresStore(Store):
                 # in a transaction must not keep its locks.
                 "statement_timeout": f"{round(call * 1000)}",
                 "idle_in_transaction_session_timeout": f"{round(call * 1000)}",
+                # A plan that was made while the table was empty would read all of it for ever.
+                "plan_cache_mode": "force_custom_plan",
             },
         }
 
