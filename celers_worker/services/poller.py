@@ -29,8 +29,6 @@ class Poller(Service):
     """Permits first, tasks second: a claimed task always has somewhere to run."""
 
     name = "poller"
-    #: So the next claim is under way while the handlers of the last one run.
-    eager = True
 
     def __init__(
         self,
@@ -83,6 +81,9 @@ class Poller(Service):
             self._permits.take(task)
         self._runner.start_all(tasks)
         self._on_claim(len(tasks))
+        # Under load the next claim is under way while the handlers of this one run; else they
+        # start first.
+        self.eager = len(tasks) == demand.total
         return bool(tasks)
 
     def pause(self) -> float:

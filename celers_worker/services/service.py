@@ -31,13 +31,13 @@ class Service(ABC):
     name: ClassVar[str]
     #: Whether stopping cancels a tick; the others are let to finish theirs, which are short.
     interruptible: ClassVar[bool] = False
-    #: Whether a tick follows the last one before anybody else has the loop. Only for one that says
-    #: there is more to do after it has waited for something.
-    eager: ClassVar[bool] = False
 
     def __init__(self, events: Events, *, interval: float) -> None:
         self.events = events
         self.interval = interval
+        self.eager = False
+        """Whether a tick that leaves more to do is followed before anybody else has the loop. Only
+        for one that has waited for something."""
         self.ticked_at = time.monotonic()
         """When a tick last ended well, by the monotonic clock."""
         self._woken = asyncio.Event()
