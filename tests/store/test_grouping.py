@@ -40,6 +40,19 @@ async def test_what_comes_while_another_is_written_goes_together(store, direct):
     assert ids(await claim_all(store)) == ids(together(batches))
 
 
+async def test_callers_who_come_again_at_once_never_take_the_slow_way(store, monkeypatch):
+    async def slow(*_, **__):
+        raise AssertionError("an enqueue was repeated though none had failed")
+
+    monkeypatch.setattr(store, "run", slow)
+
+    async def add():
+        for _ in range(20):
+            await store.enqueue(new_tasks(1))
+
+    await asyncio.gather(*(add() for _ in range(8)))
+
+
 async def test_no_more_than_a_thousand_tasks_go_together(store, direct):
     await enqueue_together(store, *(new_tasks(600) for _ in range(4)))
     assert commits(direct) == 4

@@ -60,11 +60,15 @@ class Grouping:
     async def _write_rest(self) -> None:
         while self._waiting:
             await self._write_together(self._next())
+        # Now, before those who were told can come again: nobody would write what they bring.
+        self._under_way = False
 
     def _leave(self, rest: asyncio.Task[None]) -> None:
+        if not rest.cancelled():
+            return
         self._under_way = False
         waiting, self._waiting = self._waiting, []
-        for one in waiting:  # only if it was cancelled
+        for one in waiting:
             _tell(one, _failure(asyncio.CancelledError()))
 
     async def _write_together(self, group: Sequence[_Waiting]) -> None:
