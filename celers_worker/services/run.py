@@ -38,7 +38,7 @@ class Run(msgspec.Struct, eq=False):
     context: Context
     started: float = 0.0
     execution: asyncio.Task[None] | None = None
-    began: bool = False
+    """The lane that it runs in, once it has begun."""
     thread: Future[Any] | None = None
     timer: asyncio.TimerHandle | None = None
     stop: Stop | None = None

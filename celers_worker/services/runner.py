@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import functools
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -38,6 +37,7 @@ from celers_worker.core.outcome import (
 from celers_worker.core.payload import decode_arguments
 from celers_worker.core.task import Task
 from celers_worker.services.isolation import LATER, Isolation
+from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
 from celers_worker.services.run import Run, Settles, Stop
 
@@ -64,8 +64,6 @@ class Runner:
         self.runs: dict[UUID, Run] = {}
         self.released = 0
         """Tasks given back because the worker stops."""
-        self.running = 0
-        """How many of the runs have started; the others wait for a permit, or to run alone."""
         self._events = events
         self._registry = registry
         self._permits = permits
@@ -74,10 +72,9 @@ class Runner:
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="celers-handler")
         self._isolation = Isolation(max_crashes)
-        self._ahead: deque[Run] = deque()
+        self._lanes = Lanes(self._execute, limit=permits.total)
         self._quiet = False
         self._ended = asyncio.Event()
-        # On Python 3.11 to ask for it is a system call, which took a sixth of a task's time.
         self._loop = asyncio.get_running_loop()
 
     def start_all(self, tasks: Iterable[Task]) -> None:
@@ -87,30 +84,19 @@ class Runner:
             if self._isolation.suspects(task):
                 suspects.append(task)
             else:
-                self.start(task)
+                self._prepare(task)
         for task in suspects:
-            self.start(task)
+            self._prepare(task)
+        self._lanes.summon()
 
     def start(self, task: Task) -> None:
         """Run *task*, whose permits are taken, or settle it at once if it cannot be run."""
-        handler = self._registry.get(task.name)
-        if self._quiet:
-            self._settle_unrun(task, Release())
-        elif handler is None:
-            self._park(task)
-        elif task.expired:
-            self._settle_unrun(task, Expired())
-        elif not self._isolation.suspects(task):
-            run = self.runs[task.id] = Run(task, handler, Context(task))
-            if self.running < self._permits.total:
-                self._start(run)
-            else:
-                self._ahead.append(run)
-        elif self.isolating:
-            self._settle_unrun(task, Release(LATER, "waits to run alone, after crashes"))
-        else:
-            run = self.runs[task.id] = Run(task, handler, Context(task))
-            self._isolation.hold(run)
+        self.start_all([task])
+
+    @property
+    def running(self) -> int:
+        """How many of the runs have begun; the others wait for a permit, or to run alone."""
+        return self._lanes.running
 
     @property
     def isolating(self) -> bool:
@@ -123,7 +109,8 @@ class Runner:
         To be called when every outcome is written: whatever is not would die with it.
         """
         if (run := self._isolation.admit(len(self.runs) - 1)) is not None:
-            self._start(run)
+            self._lanes.add(run)
+            self._lanes.summon()
 
     def cancel(self, task_id: UUID, reason: str) -> None:
         """Tell a run to stop because a person cancelled its task."""
@@ -141,7 +128,7 @@ class Runner:
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
         self._quiet = True
-        for run in list(self._ahead):
+        for run in self._lanes.waiting:
             self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
 
     async def idle(self, seconds: float) -> bool:
@@ -174,24 +161,23 @@ class Runner:
 
     # --- a run ---
 
-    def _start_ahead(self) -> None:
-        """Run what was claimed ahead, as far as there is room."""
-        while self._ahead and self.running < self._permits.total:
-            run = self._ahead.popleft()
-            if not run.settled:  # it was cancelled, or its lease was lost
-                self._start(run)
-
-    def _start(self, run: Run) -> None:
-        self.running += 1
-        run.started = time.monotonic()
-        if self._events.wants(TaskStarted):
-            self._events.emit(TaskStarted(run.task))
-        seconds = self._timeout_of(run)
-        if seconds is not None:
-            words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
-            run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
-        name = f"celers-task-{run.task.id}"
-        run.execution = self._loop.create_task(self._execute(run), name=name)
+    def _prepare(self, task: Task) -> None:
+        """Let *task* be run in its turn, or settle it."""
+        handler = self._registry.get(task.name)
+        if self._quiet:
+            self._settle_unrun(task, Release())
+        elif handler is None:
+            self._park(task)
+        elif task.expired:
+            self._settle_unrun(task, Expired())
+        elif not self._isolation.suspects(task):
+            run = self.runs[task.id] = Run(task, handler, Context(task))
+            self._lanes.add(run)
+        elif self.isolating:
+            self._settle_unrun(task, Release(LATER, "waits to run alone, after crashes"))
+        else:
+            run = self.runs[task.id] = Run(task, handler, Context(task))
+            self._isolation.hold(run)
 
     def _timeout_of(self, run: Run) -> float | None:
         """The task's own timeout, else the handler's, else the worker's."""
@@ -201,10 +187,14 @@ class Runner:
         return None if default is None else default.total_seconds()
 
     async def _execute(self, run: Run) -> None:
-        run.began = True
+        """Run a handler to its end, in the lane that has its turn."""
+        if self._events.wants(TaskStarted):
+            self._events.emit(TaskStarted(run.task))
+        seconds = self._timeout_of(run)
+        if seconds is not None:
+            words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
+            run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
         try:
-            if run.stop is not None:
-                raise asyncio.CancelledError
             outcome = await self._outcome(run)
         except BaseException as error:
             # SystemExit and its like are the handler's failure, not the worker's end.
@@ -212,15 +202,14 @@ class Runner:
         self._end(run, outcome)
 
     async def _outcome(self, run: Run) -> Outcome:
+        handler = run.handler
         try:
-            args, kwargs = run.handler.call_arguments(
-                *decode_arguments(run.task.payload), run.context
-            )
+            args, kwargs = handler.call_arguments(*decode_arguments(run.task.payload), run.context)
         except PayloadError as error:
             return Dead("its arguments do not fit the handler", failure_of(error))
-        if run.handler.runs == "thread":
+        if handler.runs == "thread":
             return outcome_of_value(await self._in_thread(run, args, kwargs))
-        return outcome_of_value(await run.handler.function(*args, **kwargs))
+        return outcome_of_value(await handler.function(*args, **kwargs))
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = functools.partial(
@@ -250,7 +239,7 @@ class Runner:
         self._settle(run, outcome)
         if run.thread is not None and not run.thread.done():
             # Nobody waits for the thread any more, but it runs: its permit is not free.
-            run.thread.add_done_callback(lambda _: _call_soon(self._loop, self._remove, run))
+            run.thread.add_done_callback(lambda _: _call_soon(self._loop, self._leave_late, run))
             self._events.emit(TaskAbandoned(run.task, run.reason))
         else:
             self._remove(run)
@@ -268,10 +257,14 @@ class Runner:
         if self.runs.get(run.task.id) is run:
             del self.runs[run.task.id]
         self._isolation.left(run)
-        self.running -= run.execution is not None
-        self._start_ahead()
+        self._lanes.leave(run)
         self._permits.give_back(run.task)
         self._ended.set()
+
+    def _leave_late(self, run: Run) -> None:
+        """Take note that a thread ended after its run had been settled."""
+        self._remove(run)
+        self._lanes.summon()
 
     # --- stopping a run ---
 
@@ -284,10 +277,7 @@ class Runner:
             if run.execution is None:  # it waits for its turn
                 self._end(run, self._outcome_of_error(run, asyncio.CancelledError()))
                 return
-            # A task cancelled before its first step never enters its coroutine: nobody would
-            # settle it. It sees by itself that it was stopped.
-            if run.began:
-                run.execution.cancel()
+            run.execution.cancel()
             run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
 
     def _abandon(self, run: Run) -> None:

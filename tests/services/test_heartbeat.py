@@ -46,6 +46,7 @@ async def test_a_worker_appears_with_what_it_is_and_does(
 ) -> None:
     staff = await make_staff(app, name="mail-1", queues=["mail:2", "default"], concurrency=7)
     await at_work(staff, 2)
+    await eventually(lambda: staff.crew.runner.running == 2)
     await staff.crew.heartbeat.tick()
     [worker] = await staff.store.run(survey.list_workers)
     assert (worker.id, worker.name) == (staff.crew.identity.id, "mail-1")

@@ -33,7 +33,7 @@ async def test_a_suspect_runs_when_nothing_else_does_and_keeps_others_away() -> 
 
     made.runner.admit_suspect()
 
-    assert run.execution is not None
+    await eventually(lambda: run.execution is not None)
     assert made.runner.isolating
     gate.set()
     await eventually(made.is_idle)
@@ -55,7 +55,7 @@ async def test_a_suspect_waits_for_what_runs_beside_it() -> None:
     gate.set()
     await eventually(lambda: other.settled)
     made.runner.admit_suspect()
-    assert run.execution is not None
+    await eventually(lambda: run.execution is not None)
     await eventually(made.is_idle)
 
 

@@ -37,14 +37,14 @@ async def desk(gate: asyncio.Event) -> AsyncIterator[Desk]:
     await desk.close()
 
 
-def full(desk: Desk) -> tuple[list[Task], list[Task]]:
+async def full(desk: Desk) -> tuple[list[Task], list[Task]]:
     """Start as many as there is room for; returns those that run and those that wait."""
     assert desk.permits.demand().total == RUNNING + AHEAD
     claimed = [a_task() for _ in range(RUNNING + AHEAD)]
     for task in claimed:
         desk.start(task)
     assert desk.permits.demand().total == 0
-    assert desk.runner.running == RUNNING
+    await eventually(lambda: desk.runner.running == RUNNING)
     return claimed[:RUNNING], claimed[RUNNING:]
 
 
@@ -53,7 +53,7 @@ def started(desk: Desk) -> list[Task]:
 
 
 async def test_no_more_run_than_there_are_permits(desk: Desk, gate: asyncio.Event) -> None:
-    running, waiting = full(desk)
+    running, waiting = await full(desk)
     assert started(desk) == running
     gate.set()
     await eventually(desk.is_idle)
@@ -63,17 +63,17 @@ async def test_no_more_run_than_there_are_permits(desk: Desk, gate: asyncio.Even
 
 
 async def test_one_that_ends_lets_the_next_in_line_start(desk: Desk) -> None:
-    running, waiting = full(desk)
+    running, waiting = await full(desk)
     desk.runner.cancel(running[3].id, "not wanted")
     await eventually(lambda: len(desk.outcomes) == 1)
-    assert started(desk) == [*running, waiting[0]]
+    await eventually(lambda: started(desk) == [*running, waiting[0]])
     assert desk.permits.demand().total == 1
 
 
 async def test_what_waits_goes_back_unrun_when_the_worker_stops(
     desk: Desk, gate: asyncio.Event
 ) -> None:
-    running, waiting = full(desk)
+    running, waiting = await full(desk)
     desk.runner.quiet()
     assert [one.task for one in desk.outcomes] == waiting
     assert {type(one.outcome) for one in desk.outcomes} == {Release}
@@ -97,7 +97,7 @@ Ends = Callable[[Desk, Task], None]
 async def test_what_waits_can_be_cancelled_and_lost_and_never_starts(
     desk: Desk, gate: asyncio.Event, ends: Ends, outcome: type
 ) -> None:
-    running, waiting = full(desk)
+    running, waiting = await full(desk)
     ends(desk, waiting[1])
     assert [(one.task, type(one.outcome)) for one in desk.outcomes] == [(waiting[1], outcome)]
     assert desk.permits.demand().total == 1

@@ -603,6 +603,7 @@ async def test_runs_that_never_end_are_abandoned_and_counted(desk: Desk) -> None
     finish = threading.Event()
     desk.app.task(name="work")(lambda: finish.wait(10) and None)
     desk.start(task := a_task())
+    await eventually(lambda: desk.runner.running)
     assert desk.runner.abandon_all() == 1
     assert desk.runner.abandon_all() == 0
     assert desk.seen.one(TaskAbandoned).task is task
@@ -627,9 +628,10 @@ async def test_a_run_tells_of_its_start_and_its_end(desk: Desk) -> None:
 
 
 async def test_a_run_is_named_after_its_task_in_asyncios_own_tools(desk: Desk) -> None:
-    run = await waiting_run(desk)
-    assert run.execution is not None
-    assert run.execution.get_name() == f"celers-task-{run.task.id}"
+    execution = (await waiting_run(desk)).execution
+    assert execution is not None
+    [task] = desk.runner.runs
+    await eventually(lambda: execution.get_name() == f"celers-task-{task}")
 
 
 async def test_nothing_of_a_run_goes_to_asyncios_exception_handler(
