@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from celers_worker.core.task import Demand, Task
+
+_QUEUE, _NAME = attrgetter("queue"), attrgetter("name")
 
 
 class Permits:
@@ -65,15 +68,24 @@ class Permits:
 
     def take(self, task: Task) -> None:
         """Count a claimed task."""
-        self.in_use += 1
-        self.in_use_by_queue[task.queue] = self.in_use_by_queue.get(task.queue, 0) + 1
-        self.in_use_by_handler[task.name] = self.in_use_by_handler.get(task.name, 0) + 1
+        self.take_all([task])
+
+    def take_all(self, tasks: Sequence[Task]) -> None:
+        """Count claimed tasks."""
+        self.in_use += len(tasks)
+        self.in_use_by_queue.update(map(_QUEUE, tasks))
+        self.in_use_by_handler.update(map(_NAME, tasks))
 
     def give_back(self, task: Task) -> None:
         """Count a task as ended."""
         self.in_use -= 1
-        _count_down(self.in_use_by_queue, task.queue)
-        _count_down(self.in_use_by_handler, task.name)
+        for counts, key in (
+            (self.in_use_by_queue, task.queue),
+            (self.in_use_by_handler, task.name),
+        ):
+            counts[key] -= 1
+            if not counts[key]:
+                del counts[key]  # queues and names come and go; the counts must not grow with them
         self._on_free()
 
     def _room(self, queue: str) -> int:
@@ -83,11 +95,3 @@ class Permits:
     def _claims_of(self, limit: int) -> int:
         """What may be claimed of a queue with this limit; the total is none of its own."""
         return limit if limit < self.total else self._claimable
-
-
-def _count_down(counts: dict[str, int], key: str) -> None:
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]  # queues and names come and go; the counts must not grow with them

@@ -77,8 +77,7 @@ class Poller(Service):
             self._doubt_ends = self._look_at + DOUBT
             raise
         self.events.emit(TasksClaimed(tasks, time.perf_counter() - began))
-        for task in tasks:
-            self._permits.take(task)
+        self._permits.take_all(tasks)
         self._runner.start_all(tasks)
         self._on_claim(len(tasks))
         # Under load the next claim is under way while the handlers of this one run; else they

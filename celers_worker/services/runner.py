@@ -74,19 +74,19 @@ class Runner:
         self._isolation = Isolation(max_crashes)
         self._lanes = Lanes(self._execute, limit=permits.total)
         self._quiet = False
-        self._ended = asyncio.Event()
+        self._idle = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def start_all(self, tasks: Iterable[Task]) -> None:
         """Run tasks in their order; a suspect comes last, for it waits until the others ended."""
         suspects = []
         for task in tasks:
-            if self._isolation.suspects(task):
+            if task.crash_count and self._isolation.suspects(task):
                 suspects.append(task)
             else:
                 self._prepare(task)
         for task in suspects:
-            self._prepare(task)
+            self._prepare(task, alone=True)
         self._lanes.summon()
 
     def start(self, task: Task) -> None:
@@ -135,10 +135,10 @@ class Runner:
         """Wait until nothing runs, at most so long; True if nothing does."""
         end = time.monotonic() + seconds
         while self.runs and (left := end - time.monotonic()) > 0:
-            self._ended.clear()
+            self._idle.clear()
             try:
                 async with asyncio.timeout(left):
-                    await self._ended.wait()
+                    await self._idle.wait()
             except TimeoutError:
                 break
         return not self.runs
@@ -161,8 +161,8 @@ class Runner:
 
     # --- a run ---
 
-    def _prepare(self, task: Task) -> None:
-        """Let *task* be run in its turn, or settle it."""
+    def _prepare(self, task: Task, *, alone: bool = False) -> None:
+        """Let *task* be run in its turn, or by itself, or settle it."""
         handler = self._registry.get(task.name)
         if self._quiet:
             self._settle_unrun(task, Release())
@@ -170,7 +170,7 @@ class Runner:
             self._park(task)
         elif task.expired:
             self._settle_unrun(task, Expired())
-        elif not self._isolation.suspects(task):
+        elif not alone:
             run = self.runs[task.id] = Run(task, handler, Context(task))
             self._lanes.add(run)
         elif self.isolating:
@@ -194,22 +194,21 @@ class Runner:
         if seconds is not None:
             words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
             run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
+        arguments = _arguments(run)
+        if isinstance(arguments, Dead):
+            self._end(run, arguments)
+            return
+        args, kwargs = arguments
         try:
-            outcome = await self._outcome(run)
+            if run.handler.runs == "thread":
+                value = await self._in_thread(run, args, kwargs)
+            else:
+                value = await run.handler.function(*args, **kwargs)
+            outcome = outcome_of_value(value)
         except BaseException as error:
             # SystemExit and its like are the handler's failure, not the worker's end.
             outcome = self._outcome_of_error(run, error)
         self._end(run, outcome)
-
-    async def _outcome(self, run: Run) -> Outcome:
-        handler = run.handler
-        try:
-            args, kwargs = handler.call_arguments(*decode_arguments(run.task.payload), run.context)
-        except PayloadError as error:
-            return Dead("its arguments do not fit the handler", failure_of(error))
-        if handler.runs == "thread":
-            return outcome_of_value(await self._in_thread(run, args, kwargs))
-        return outcome_of_value(await handler.function(*args, **kwargs))
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = functools.partial(
@@ -247,19 +246,23 @@ class Runner:
     def _settle(self, run: Run, outcome: Outcome) -> None:
         if not run.settled:
             run.settled = True
-            self.released += run.stop is Stop.SHUTDOWN and isinstance(outcome, Release)
+            if run.stop is Stop.SHUTDOWN and isinstance(outcome, Release):
+                self.released += 1
             settlement = Settlement(run.task, outcome)
             self._settler.put(settlement)
             if self._events.wants(TaskEnded):
                 self._events.emit(TaskEnded(settlement, time.monotonic() - run.started))
 
     def _remove(self, run: Run) -> None:
-        if self.runs.get(run.task.id) is run:
-            del self.runs[run.task.id]
-        self._isolation.left(run)
+        task = run.task
+        if (found := self.runs.pop(task.id, None)) is not run and found is not None:
+            self.runs[task.id] = found  # claimed again, while a thread of this run went on
+        if task.crash_count:
+            self._isolation.left(run)
         self._lanes.leave(run)
-        self._permits.give_back(run.task)
-        self._ended.set()
+        self._permits.give_back(task)
+        if not self.runs:
+            self._idle.set()
 
     def _leave_late(self, run: Run) -> None:
         """Take note that a thread ended after its run had been settled."""
@@ -298,6 +301,13 @@ class Runner:
         self.released += self._quiet
         self._settler.put(Settlement(task, outcome))
         self._permits.give_back(task)
+
+
+def _arguments(run: Run) -> tuple[tuple[Any, ...], dict[str, Any]] | Dead:
+    try:
+        return run.handler.call_arguments(*decode_arguments(run.task.payload), run.context)
+    except PayloadError as error:
+        return Dead("its arguments do not fit the handler", failure_of(error))
 
 
 def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:

@@ -50,7 +50,8 @@ class Settler(Service):
     def put(self, settlement: Settlement) -> None:
         """Take an outcome to write."""
         self._waiting.append(settlement)
-        self.wake()
+        if len(self._waiting) == 1:  # with more it is at work, and goes on until there is none
+            self.wake()
 
     async def tick(self) -> bool:
         """Write the oldest outcomes."""

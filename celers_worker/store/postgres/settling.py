@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, LargeBinary, Uuid, delete, insert, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    LargeBinary,
+    Uuid,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from celers_worker.core.task import TaskState
 from celers_worker.store import sql
@@ -13,7 +24,10 @@ from celers_worker.store.schema import TASK_COLUMNS, archive, results, tasks
 
 
 def complete(*, archived: bool, with_results: bool) -> Any:
-    """Move tasks whose leases are still held to the archive, or delete them; returns their ids.
+    """Move tasks whose leases are still held to the archive, or delete them.
+
+    Returns how many, and their ids only if they are fewer than ``expected``: to send a thousand
+    ids back takes as long as to look them up.
 
     By primary key and lease only: a further condition on the state has made planners use the index
     on states, at a quarter of the speed.
@@ -25,7 +39,9 @@ def complete(*, archived: bool, with_results: bool) -> Any:
         .returning(*(tasks.columns if archived else [tasks.c.id]))
         .cte("gone")
     )
-    statement = select(gone.c.id)
+    count = func.count(gone.c.id)
+    missing = count != bindparam("expected", type_=BigInteger)
+    statement = select(count, case((missing, func.array_agg(gone.c.id))))
     if archived:
         statement = statement.add_cte(_archived(gone))
     return statement.add_cte(_stored(gone)) if with_results else statement

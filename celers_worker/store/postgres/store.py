@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence, Set
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,8 @@ _WALK_THE_INDEX = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
+
+_DUE, _PRIORITY = attrgetter("scheduled_at", "id"), attrgetter("priority")
 
 CLAIM = Compiled(claiming.claim(limited=False))
 CLAIM_LIMITED = Compiled(claiming.claim(limited=True))
@@ -172,7 +175,8 @@ class PostgresStore(Store):
             **values,
         )
         claimed = [Task(*row) for row in rows]
-        claimed.sort(key=lambda task: (-task.priority, task.scheduled_at, task.id))
+        claimed.sort(key=_DUE)
+        claimed.sort(key=_PRIORITY, reverse=True)
         return claimed
 
     async def _complete(self, settlements: Sequence[Settlement]) -> set[UUID]:
@@ -193,7 +197,8 @@ class PostgresStore(Store):
                 "of_tasks": [task_id for task_id, _ in with_value],
                 "values": [value for _, value in with_value],
             }
-        return {row[0] for row in await self._settles.fetch(statement, **values)}
+        [(count, some)] = await self._settles.fetch(statement, expected=len(settlements), **values)
+        return set(values["ids"] if count == len(settlements) else some or ())
 
     async def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         rows = await self._fetch_levels(demand)
