@@ -79,13 +79,8 @@ class Permits:
     def give_back(self, task: Task) -> None:
         """Count a task as ended."""
         self.in_use -= 1
-        for counts, key in (
-            (self.in_use_by_queue, task.queue),
-            (self.in_use_by_handler, task.name),
-        ):
-            counts[key] -= 1
-            if not counts[key]:
-                del counts[key]  # queues and names come and go; the counts must not grow with them
+        _count_down(self.in_use_by_queue, task.queue)
+        _count_down(self.in_use_by_handler, task.name)
         self._on_free()
 
     def _room(self, queue: str) -> int:
@@ -95,3 +90,11 @@ class Permits:
     def _claims_of(self, limit: int) -> int:
         """What may be claimed of a queue with this limit; the total is none of its own."""
         return limit if limit < self.total else self._claimable
+
+
+def _count_down(counts: dict[str, int], key: str) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]  # queues and names come and go; the counts must not grow with them

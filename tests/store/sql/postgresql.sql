@@ -558,7 +558,8 @@ WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS
         gone.chord_id AS chord_id, gone.workflow_id AS workflow_id, gone.waits_for AS waits_for,
         gone.cancel_requested_at AS cancel_requested_at, gone.cancel_reason AS cancel_reason
     FROM gone)
-SELECT gone.id
+SELECT count(gone.id) AS count_1,
+    CASE WHEN (count(gone.id) != $3::BIGINT) THEN array_agg(gone.id) END AS anon_1
 FROM gone;
 
 -- COMPLETE_WITH_RESULTS, on asyncpg
@@ -589,15 +590,17 @@ WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS
     SELECT value.task_id AS task_id, value.result AS result, statement_timestamp() AS now_2
     FROM unnest($3::UUID[], $4::BYTEA[]) AS value(task_id, result), gone
     WHERE gone.id = value.task_id)
-SELECT gone.id
+SELECT count(gone.id) AS count_1,
+    CASE WHEN (count(gone.id) != $5::BIGINT) THEN array_agg(gone.id) END AS anon_1
 FROM gone;
 
 -- DISCARD, on asyncpg
-WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS held(id, lease)
+WITH gone AS (DELETE FROM celers_tasks USING unnest($2::UUID[], $3::BIGINT[]) AS held(id, lease)
     WHERE celers_tasks.id = held.id
       AND celers_tasks.lease = held.lease
     RETURNING celers_tasks.id)
-SELECT gone.id
+SELECT count(gone.id) AS count_1,
+    CASE WHEN (count(gone.id) != $1::BIGINT) THEN array_agg(gone.id) END AS anon_1
 FROM gone;
 
 -- DISCARD_WITH_RESULTS, on asyncpg
@@ -608,7 +611,8 @@ WITH gone AS (DELETE FROM celers_tasks USING unnest($3::UUID[], $4::BIGINT[]) AS
     SELECT value.task_id AS task_id, value.result AS result, statement_timestamp() AS now_1
     FROM unnest($1::UUID[], $2::BYTEA[]) AS value(task_id, result), gone
     WHERE gone.id = value.task_id)
-SELECT gone.id
+SELECT count(gone.id) AS count_1,
+    CASE WHEN (count(gone.id) != $5::BIGINT) THEN array_agg(gone.id) END AS anon_1
 FROM gone;
 
 -- ENQUEUE, on asyncpg
