@@ -37,8 +37,10 @@ from celers_worker.core.events import (
 )
 from celers_worker.link import Link
 from celers_worker.observe.combined import snapshot
+from celers_worker.observe.logs import task_log
 from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
+from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
 from celers_worker.store import Store, make_store
 from celers_worker.store.levels import Levels
@@ -180,6 +182,11 @@ class Worker:
                 # Once is enough: all processes would count the same queues.
                 counted=self.metrics is not None and (not self._link or self._link.place == 1),
                 upkeep=self._upkeep,
+                offers=Offers(
+                    enqueue=self._app.client.enqueue,
+                    enqueue_sync=self._app.client.enqueue_sync,
+                    log=task_log,
+                ),
             )
         )
         crew.poller.on_claim(_ends(self, crew, store.levels))
@@ -213,6 +220,7 @@ class Worker:
             await service.stop()
         await crew.settler.stop()
         await crew.settler.flush(2 * self.config.database.call_timeout.total_seconds())
+        await crew.completions.close()
         crew.watchdog.stop()
         with contextlib.suppress(StoreError):  # the lease ends by itself
             await crew.heartbeat.stop()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
-from celers_worker.core.errors import ConfigurationError, PayloadError
+from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
+from celers_worker.core.host import HasTask, Host
 from celers_worker.core.names import nearest
+from celers_worker.core.payload import encode_result
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Task
 
@@ -20,11 +24,17 @@ Executor: TypeAlias = Literal["async", "thread"]
 class Context:
     """What a handler may ask for, by a parameter annotated ``Context``: its task and its fate."""
 
-    __slots__ = ("_stopped", "task")
+    __slots__ = ("_host", "_result", "_session", "_stopped", "task")
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, host: Host | None = None) -> None:
         self.task = task
+        self._host = host
         self._stopped = False  # a thread may look at it while the loop sets it
+
+    @property
+    def queue(self) -> str:
+        """The queue that the task came from."""
+        return self.task.queue
 
     @property
     def attempt(self) -> int:
@@ -48,6 +58,74 @@ class Context:
     def stop(self) -> None:
         """Tell the handler that its run should end. Called by the worker."""
         self._stopped = True
+
+    # --- what the worker offers ---
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger whose lines name the task."""
+        return self._worker("log").log(self)
+
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """What the application's lifespan has opened, by name."""
+        return self._worker("resources").resources
+
+    async def enqueue(self, *calls: HasTask) -> list[UUID]:
+        """Add tasks made by ``call(…)`` and return their ids.
+
+        Inside ``transaction()`` they are part of it.
+        """
+        tasks = [call.task for call in calls]
+        added = await self._worker("enqueue").enqueue(self, tasks)
+        return [one.id for one in added]
+
+    def enqueue_sync(self, *calls: HasTask) -> list[UUID]:
+        """``enqueue`` for a handler in a thread."""
+        tasks = [call.task for call in calls]
+        return [one.id for one in self._worker("enqueue").enqueue_sync(self, tasks)]
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """A transaction in which this task ends: ``async with context.transaction() as session``.
+
+        The session is a SQLAlchemy AsyncSession on the worker's database. When the block ends,
+        its writes, what was enqueued with ``using(session)`` or ``context.enqueue``, and the
+        completion of the task are committed at once, if this run still holds the task. An exception
+        in the block undoes it all and is the run's. Raises LeaseLost if the task is not ours any
+        more: nothing was written then. What the handler returns after the block is not kept; see
+        ``complete``.
+        """
+        return self._worker("transaction").transaction(self)
+
+    def transaction_sync(self) -> AbstractContextManager[Any]:
+        """``transaction`` for a handler in a thread; the session is a SQLAlchemy Session."""
+        return self._worker("transaction_sync").transaction_sync(self)
+
+    def complete(self, result: Any) -> None:
+        """Say inside ``transaction()`` what the task's result is. Raises PayloadError."""
+        self._result = None if result is None else encode_result(result)
+
+    @property
+    def result(self) -> bytes | None:
+        """What ``complete`` was given, as JSON."""
+        return getattr(self, "_result", None)  # a slot that most runs never set
+
+    @property
+    def session(self) -> Any:
+        """The session of the transaction that is open, or None."""
+        return getattr(self, "_session", None)
+
+    @session.setter
+    def session(self, session: Any) -> None:
+        self._session = session
+
+    def _worker(self, what: str) -> Host:
+        if self._host is None:
+            raise CelersError(
+                f"context.{what} needs the worker that runs the task, and this context was made "
+                "without one. In a test, run the task with celers_worker.testing.drain."
+            )
+        return self._host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

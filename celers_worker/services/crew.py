@@ -10,7 +10,9 @@ from typing import Self
 from celers_worker.config import Config
 from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
+from celers_worker.services.completions import Completions
 from celers_worker.services.heartbeat import Heartbeat
+from celers_worker.services.host import Offers, WorkerHost
 from celers_worker.services.identity import Identity
 from celers_worker.services.janitor import Janitor
 from celers_worker.services.listener import Listener
@@ -35,6 +37,7 @@ class Work:
     """What a crew works on.
 
     *counted*: somebody reads gauges. *upkeep*: it also reaps and prunes, in every queue.
+    *offers*: what contexts offer to handlers; without, they have but their task.
     """
 
     config: Config
@@ -43,6 +46,7 @@ class Work:
     registry: Registry
     counted: bool
     upkeep: bool = True
+    offers: Offers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Crew:
     upkeep: tuple[Service, ...]
     poller: Poller
     listener: Listener
+    completions: Completions
 
     @property
     def in_order(self) -> tuple[Service, ...]:
@@ -87,6 +92,9 @@ class Crew:
             timeout=settings.timeout,
             max_crashes=settings.max_crashes,
         )
+        completions = Completions(events, store, identity, runner)
+        if work.offers is not None:
+            runner.host = WorkerHost(completions, work.offers)
         heartbeat = Heartbeat(
             events,
             store,
@@ -116,7 +124,17 @@ class Crew:
             on_renewed=heartbeat.extended,
         )
         upkeep = _upkeep(work)
-        return cls(identity, runner, heartbeat, watchdog, settler, upkeep, poller, listener)
+        return cls(
+            identity,
+            runner,
+            heartbeat,
+            watchdog,
+            settler,
+            upkeep,
+            poller,
+            listener,
+            completions,
+        )
 
 
 def _upkeep(work: Work) -> tuple[Service, ...]:

@@ -18,14 +18,17 @@ from celers_worker.core.errors import PayloadError
 from celers_worker.core.events import (
     Events,
     LeasesLost,
+    OutcomeIgnored,
     TaskAbandoned,
     TaskEnded,
     TaskParked,
     TaskStarted,
 )
 from celers_worker.core.handler import Context, Registry
+from celers_worker.core.host import Host
 from celers_worker.core.outcome import (
     Cancelled,
+    Completed,
     Dead,
     Expired,
     Outcome,
@@ -64,6 +67,8 @@ class Runner:
         self.runs: dict[UUID, Run] = {}
         self.released = 0
         """Tasks given back because the worker stops."""
+        self.host: Host | None = None
+        """What the contexts offer to their handlers."""
         self.running = 0
         """How many of the runs have started; the others wait for a permit, or to run alone."""
         self._events = events
@@ -101,7 +106,7 @@ class Runner:
         elif task.expired:
             self._settle_unrun(task, Expired())
         elif not self._isolation.suspects(task):
-            run = self.runs[task.id] = Run(task, handler, Context(task))
+            run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             if self.running < self._permits.total:
                 self._start(run)
             else:
@@ -109,7 +114,7 @@ class Runner:
         elif self.isolating:
             self._settle_unrun(task, Release(LATER, "waits to run alone, after crashes"))
         else:
-            run = self.runs[task.id] = Run(task, handler, Context(task))
+            run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             self._isolation.hold(run)
 
     @property
@@ -137,6 +142,14 @@ class Runner:
             self._stop(run, Stop.LEASE_LOST, reason)
         if lost:
             self._events.emit(LeasesLost([run.task for run in lost], reason))
+
+    def undecide(self, run: Run) -> None:
+        """A commit that was to settle *run* failed: what it was told meanwhile holds now."""
+        run.settled = False
+        if run.stop is not None:
+            run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
+        elif run.missed is not None:
+            self._stop(run, *run.missed)
 
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
@@ -263,6 +276,8 @@ class Runner:
             self._settler.put(settlement)
             if self._events.wants(TaskEnded):
                 self._events.emit(TaskEnded(settlement, time.monotonic() - run.started))
+        elif run.completed and outcome not in (Completed(), Completed(run.context.result)):
+            self._events.emit(OutcomeIgnored(Settlement(run.task, outcome)))
 
     def _remove(self, run: Run) -> None:
         if self.runs.get(run.task.id) is run:
@@ -289,6 +304,8 @@ class Runner:
             if run.began:
                 run.execution.cancel()
             run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
+        elif run.committing and run.missed is None:
+            run.missed = stop, reason
 
     def _abandon(self, run: Run) -> None:
         if not run.settled:

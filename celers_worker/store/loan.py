@@ -192,6 +192,9 @@ class LentCursor:
     def setinputsizes(self, *sizes: Any) -> None:
         """SQLite has no use for them."""
 
+    async def _async_soft_close(self) -> None:
+        """SQLAlchemy awaits it before it hands out the rows, which are here already."""
+
     def close(self) -> None:
         """Forget the rows."""
         self._rows.clear()

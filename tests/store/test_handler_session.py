@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.core.outcome import Completed, Release, Settlement
@@ -196,6 +197,50 @@ async def test_a_block_that_takes_too_long_gives_the_file_back(
     await sessions.close()
     assert effects(direct) == []
     assert await state(store, task) is TaskState.PENDING
+
+
+async def test_what_was_written_can_be_read_in_it(
+    store: Store, sessions: HandlerSessions
+) -> None:
+    several = [{"name": name} for name in "abc"]
+    async with sessions.open() as opened:
+        await opened.session.execute(INSERT, several)
+        rows = await opened.session.execute(text("SELECT name FROM celers_queues ORDER BY name"))
+        assert rows.scalars().all() == ["a", "b", "c"]
+        count = await opened.session.scalar(text("SELECT count(*) FROM celers_queues"))
+        assert count == 3
+        streamed = await opened.session.execute(text("SELECT name FROM celers_queues ORDER BY 1"))
+        assert [streamed.fetchone(), *streamed.fetchmany(1), *streamed.fetchall()] == [
+            ("a",),
+            ("b",),
+            ("c",),
+        ]
+        gone = await opened.session.execute(text("DELETE FROM celers_queues WHERE name < 'c'"))
+        assert gone.rowcount == 2
+
+
+async def test_a_mapped_class_works_in_it(
+    store: Store, sessions: HandlerSessions, direct: DirectStore
+) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Queue(Base):
+        __tablename__ = "celers_queues"
+        name: Mapped[str] = mapped_column(primary_key=True)
+        paused_reason: Mapped[str | None]
+
+    task = await enqueue_and_claim(store)
+    async with sessions.open() as opened:
+        opened.session.add(Queue(name="a", paused_reason="mapped"))
+        await opened.session.flush()
+        found = await opened.session.get_one(Queue, "a")
+        found.paused_reason = "changed"
+        assert await opened.settle(WORKER, Settlement(task, DONE))
+        await opened.commit()
+    assert found.paused_reason == "changed"
+    rows = execute(direct, "SELECT name, paused_reason FROM celers_queues")
+    assert [tuple(row) for row in rows] == [("a", "changed")]
 
 
 async def test_many_sessions_take_turns(
