@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from celers_worker.core import backoff
     from celers_worker.core.errors import CelersError, ResultTimeout, TaskFailed
     from celers_worker.core.handler import Context
+    from celers_worker.core.middleware import Middleware
     from celers_worker.core.options import Options
     from celers_worker.core.signals import Cancel, Dead, Retry, Snooze
     from celers_worker.worker import Worker
@@ -21,6 +22,7 @@ __all__ = [
     "Context",
     "Dead",
     "EnqueuedTask",
+    "Middleware",
     "Options",
     "ResultTimeout",
     "Retry",
@@ -35,6 +37,7 @@ _HOMES = {
     "core": ("backoff",),
     "core.errors": ("CelersError", "ResultTimeout", "TaskFailed"),
     "core.handler": ("Context",),
+    "core.middleware": ("Middleware",),
     "core.options": ("Options",),
     "core.signals": ("Cancel", "Dead", "Retry", "Snooze"),
     "worker": ("Worker",),

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
@@ -42,6 +42,7 @@ from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
+from celers_worker.services.surroundings import Surroundings
 from celers_worker.store import Store, make_store
 from celers_worker.store.levels import Levels
 
@@ -115,7 +116,8 @@ class Worker:
                     self.events.emit(WorkerStopping(self._reason, 0))
                     return Ending(0, 0)
                 with self._metrics_server():
-                    return await self._run(store)
+                    async with self._app.extensions.opened() as resources:
+                        return await self._run(store, resources)
         finally:
             await store.close()
 
@@ -170,9 +172,14 @@ class Worker:
             raise Unavailable(f"{store.name} did not answer within {limit:g} s.")
         return False
 
-    async def _run(self, store: Store) -> Ending:
+    async def _run(self, store: Store, resources: Mapping[str, Any]) -> Ending:
         # Now, for handlers may have been declared since the worker was made.
         registry = self._app.registry.mapped(self._app.client.configured)
+        extensions = self._app.extensions
+        surroundings = Surroundings(
+            middleware=extensions.middleware, permits=extensions.permits, resources=resources
+        )
+        registry = registry.mapped(surroundings.of)
         crew = Crew.built(
             Work(
                 config=self.config,
@@ -186,7 +193,9 @@ class Worker:
                     enqueue=self._app.client.enqueue,
                     enqueue_sync=self._app.client.enqueue_sync,
                     log=task_log,
+                    resources=resources,
                 ),
+                middleware=extensions.middleware,
             )
         )
         crew.poller.on_claim(_ends(self, crew, store.levels))
@@ -220,6 +229,7 @@ class Worker:
             await service.stop()
         await crew.settler.stop()
         await crew.settler.flush(2 * self.config.database.call_timeout.total_seconds())
+        await crew.hooks.close()
         await crew.completions.close()
         crew.watchdog.stop()
         with contextlib.suppress(StoreError):  # the lease ends by itself

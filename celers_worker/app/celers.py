@@ -14,16 +14,26 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
+from datetime import timedelta
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 from uuid import UUID
 
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
+from celers_worker.app.defaults import Declarations, Defaults
+from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
 from celers_worker.app.handle import EnqueuedTask
-from celers_worker.core.backoff import Backoff, exponential
+from celers_worker.core.backoff import Backoff
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.handler import Context, Handler, Registry, split_context
+from celers_worker.core.middleware import (
+    Middleware,
+    Permit,
+    PermitFunction,
+    Resource,
+    preparing,
+)
 from celers_worker.core.names import check_queue_name, check_task_name
 from celers_worker.core.options import (
     Options,
@@ -37,13 +47,15 @@ from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued
 
 P = ParamSpec("P")
 R = TypeVar("R")
+MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 Errors = type[BaseException] | Iterable[type[BaseException]]
 
 #: Tasks that enqueue_many hands to the database at a time.
 BATCH = 1_000
 
 
-class _Decorator:
+class TaskDecorator:
     """What ``app.task(…)`` returns; its overloads are what type checkers see."""
 
     def __init__(self, declare: Callable[[Callable[..., Any]], DeclaredTask[..., Any]]) -> None:
@@ -60,6 +72,7 @@ class _Decorator:
     @overload
     def __call__(self, function: Callable[P, R]) -> DeclaredTask[P, R]: ...
     def __call__(self, function: Callable[..., Any]) -> DeclaredTask[..., Any]:
+        """Declare *function*."""
         return self._declare(function)
 
 
@@ -73,6 +86,7 @@ class Celers:
     def __init__(self, url: str | None = None) -> None:
         self.registry = Registry()
         self.client = Client(url)
+        self.extensions = Extensions()
 
     # --- declare ---
 
@@ -84,22 +98,26 @@ class Celers:
         priority: int = 0,
         max_retries: int = DEFAULT_MAX_RETRIES,
         timeout: Duration | None = None,
+        soft_timeout: Duration | None = None,
         backoff: Backoff | None = None,
         retry_on: Errors | None = None,
         dead_on: Errors = (),
         backoff_on: Mapping[type[BaseException], Backoff] | None = None,
         concurrency: int | None = None,
         runs: Literal["async", "thread"] | None = None,
-    ) -> _Decorator:
+        permit: Permit | PermitFunction | None = None,
+    ) -> TaskDecorator:
         """Declare a handler.
 
         *max_retries*: runs after the first. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
-        functions in threads.
+        functions in threads. *soft_timeout*: after it ``context.stopped`` is true. *permit*: an
+        async context manager of the context, around each run; it may raise Snooze, Retry, Cancel,
+        Dead or Complete instead of letting the task run.
         """
         policy = RetryPolicy(
-            backoff=backoff or exponential(),
+            backoff=backoff,
             retry_on=(BaseException,) if retry_on is None else _classes(retry_on),
             dead_on=_classes(dead_on),
             on=tuple((backoff_on or {}).items()),
@@ -107,6 +125,7 @@ class Celers:
 
         def declare(function: Callable[..., Any]) -> DeclaredTask[..., Any]:
             signature, context_parameter = split_context(function)
+            signature, resources = split_resources(signature)
             handler = Handler(
                 name=check_task_name(name or function.__name__),
                 function=function,
@@ -117,13 +136,62 @@ class Celers:
                 timeout=check_timeout(timeout),
                 retry=policy,
                 concurrency=_concurrency(concurrency),
+                soft_timeout=_soft_timeout(soft_timeout, timeout),
+                permit=None if permit is None else as_context_manager(permit, "permit"),
+                resources=resources,
                 signature=signature,
                 context_parameter=context_parameter,
             )
             self.registry.add(handler)
             return DeclaredTask(self.client, handler)
 
-        return _Decorator(declare)
+        return TaskDecorator(declare)
+
+    def defaults(self, **declarations: Unpack[Declarations]) -> Defaults:
+        """Declarations for several tasks: ``emails = app.defaults(queue="emails", …)``."""
+        return Defaults(self, declarations)
+
+    # --- what surrounds the handlers ---
+
+    def middleware(self, middleware: MiddlewareT) -> MiddlewareT:
+        """Put *middleware* around every task; the first one is the outermost."""
+        if not isinstance(middleware, Middleware):
+            raise ConfigurationError(
+                f"{middleware!r} is no middleware: pass an instance of a subclass of "
+                "celers_worker.Middleware."
+            )
+        self.extensions.middleware.append(middleware)
+        self.client.prepare = preparing(self.extensions.middleware)
+        return middleware
+
+    def lifespan(self, function: FunctionT) -> FunctionT:
+        """Open resources before a worker claims, and close them after its last run.
+
+        An async function with one ``yield`` of the resources by name. If it fails, the worker does
+        not start. Several are opened in the order of their declaration.
+        """
+        self.extensions.lifespans.append(as_context_manager(function, "lifespan"))
+        return function
+
+    @staticmethod
+    def resource(name: str | None = None) -> Any:
+        """The default of a parameter that a lifespan fills: ``pool: Pool = app.resource()``.
+
+        *name*: of the resource, if it is not the parameter's. Producers do not pass it.
+        """
+        return Resource(name)
+
+    def permit(self, queue: str) -> Callable[[FunctionT], FunctionT]:
+        """Declare a permit around every run of a task of *queue*; see ``task``."""
+
+        def declare(function: FunctionT) -> FunctionT:
+            name = check_queue_name(queue)
+            if name in self.extensions.permits:
+                raise ConfigurationError(f"queue {name!r} has two permits: remove one.")
+            self.extensions.permits[name] = as_context_manager(function, "permit")
+            return function
+
+        return declare
 
     # --- enqueue by name, for producers without the code ---
 
@@ -246,6 +314,16 @@ def _executor(function: Callable[..., Any], wanted: str | None) -> Literal["asyn
             f'{function.__qualname__} is a coroutine function, so it cannot have runs="thread".'
         )
     return "async" if is_async else "thread"
+
+
+def _soft_timeout(value: Duration | None, timeout: Duration | None) -> timedelta | None:
+    soft, hard = check_timeout(value), check_timeout(timeout)
+    if soft is not None and hard is not None and soft >= hard:
+        raise ConfigurationError(
+            f"soft_timeout is {value!r} and timeout {timeout!r}: the soft one must be shorter, "
+            "for it asks the handler to end before it is cancelled."
+        )
+    return soft
 
 
 def _concurrency(value: object) -> int | None:

@@ -133,6 +133,14 @@ class OutcomeIgnored:
 
 
 @dataclass(frozen=True, slots=True)
+class HookFailed:
+    """A hook of a middleware raised; nothing else came of it."""
+
+    middleware: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
 class TaskParked:
     """A task was given back because this worker has no handler for it."""
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
 from celers_worker.core.host import HasTask, Host
+from celers_worker.core.middleware import Around, Permit
 from celers_worker.core.names import nearest
 from celers_worker.core.payload import encode_result
 from celers_worker.core.retry import RetryPolicy
@@ -141,6 +142,12 @@ class Handler:
     timeout: timedelta | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int | None = None
+    soft_timeout: timedelta | None = None
+    permit: Permit | None = None
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that a lifespan fills, each with the name of its resource."""
+    around: Around | None = field(default=None, repr=False)
+    """What this worker puts around the function; see ``services.surroundings``."""
     signature: inspect.Signature = field(repr=False)
     context_parameter: str | None = None
     exact: frozenset[str] | None = field(init=False, repr=False)

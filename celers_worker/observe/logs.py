@@ -51,6 +51,7 @@ class _Phrases:
         fact.TasksSettled: "settled",
         fact.SettleRefused: "refused",
         fact.OutcomeIgnored: "ignored",
+        fact.HookFailed: "hook_failed",
         fact.TaskParked: "parked",
         fact.LeasesLost: "lost",
         fact.TaskAbandoned: "abandoned",
@@ -129,6 +130,13 @@ class _Phrases:
             outcome=_word(outcome),
             error=str(getattr(outcome, "failure", "")) or None,
             **_of(event.settlement.task),
+        )
+
+    def hook_failed(self, event: fact.HookFailed) -> None:
+        self._log.error(
+            "hook of a middleware failed",
+            middleware=event.middleware,
+            error=f"{type(event.error).__name__}: {event.error}",
         )
 
     def parked(self, event: fact.TaskParked) -> None:

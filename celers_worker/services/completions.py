@@ -112,7 +112,8 @@ class Completions:
 
     def _lost(self, run: Run) -> None:
         reason = "another worker has taken it over, or it has ended"
-        self._runner.lose([run.task.id], reason)
+        if run.stop is not Stop.LEASE_LOST:  # else the heartbeat has seen it too
+            self._runner.lose([run.task.id], reason)
         raise LeaseLost(
             f"task {run.task.id} is not this run's any more: {reason}. Nothing was written."
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from celers_worker.config import Config
 from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
+from celers_worker.core.middleware import Middleware
 from celers_worker.services.completions import Completions
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.host import Offers, WorkerHost
@@ -22,6 +24,7 @@ from celers_worker.services.reaper import Reaper
 from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
 from celers_worker.services.settler import Settler
+from celers_worker.services.surroundings import Hooks
 from celers_worker.services.surveyor import Surveyor
 from celers_worker.services.watchdog import Watchdog
 from celers_worker.store import Store, make_direct_store
@@ -47,6 +50,7 @@ class Work:
     counted: bool
     upkeep: bool = True
     offers: Offers | None = None
+    middleware: Sequence[Middleware] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Crew:
     poller: Poller
     listener: Listener
     completions: Completions
+    hooks: Hooks
 
     @property
     def in_order(self) -> tuple[Service, ...]:
@@ -134,6 +139,7 @@ class Crew:
             poller,
             listener,
             completions,
+            Hooks(events, work.middleware),
         )
 
 

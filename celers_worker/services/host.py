@@ -47,9 +47,7 @@ class WorkerHost:
         """In the open transaction, which workers see when it is committed; else at once."""
         if context.session is None:
             return await self._offers.enqueue(tasks)
-        return await borrowed.run(
-            context.session, lambda transaction: transaction.enqueue(tasks)
-        )
+        return await borrowed.run(context.session, lambda transaction: transaction.enqueue(tasks))
 
     def enqueue_sync(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """The same for a handler in a thread."""

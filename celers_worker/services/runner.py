@@ -231,9 +231,17 @@ class Runner:
             )
         except PayloadError as error:
             return Dead("its arguments do not fit the handler", failure_of(error))
+        if run.handler.around is not None:
+            call = functools.partial(self._call, run, args, kwargs)
+            return outcome_of_value(await run.handler.around(run.context, call))
         if run.handler.runs == "thread":
             return outcome_of_value(await self._in_thread(run, args, kwargs))
         return outcome_of_value(await run.handler.function(*args, **kwargs))
+
+    async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if run.handler.runs == "thread":
+            return await self._in_thread(run, args, kwargs)
+        return await run.handler.function(*args, **kwargs)
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = functools.partial(

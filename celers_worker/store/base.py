@@ -222,9 +222,11 @@ class RipCord:
         self._raw: Any = None
 
     async def attach(self, connection: AsyncConnection) -> None:
+        """Take hold of *connection*."""
         self._raw = (await connection.get_raw_connection()).driver_connection
 
     def pull(self) -> None:
+        """Cut it."""
         # asyncpg has terminate; asyncmy's close only closes the socket.
         cut = getattr(self._raw, "terminate", None) or getattr(self._raw, "close", None)
         if cut is not None:
