@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from celers_worker.core.middleware import Middleware
     from celers_worker.core.options import Options
     from celers_worker.core.signals import Cancel, Dead, Retry, Snooze
+    from celers_worker.thread import WorkerThread
     from celers_worker.worker import Worker
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Snooze",
     "TaskFailed",
     "Worker",
+    "WorkerThread",
     "backoff",
 ]
 
@@ -40,6 +42,7 @@ _HOMES = {
     "core.middleware": ("Middleware",),
     "core.options": ("Options",),
     "core.signals": ("Cancel", "Dead", "Retry", "Snooze"),
+    "thread": ("WorkerThread",),
     "worker": ("Worker",),
 }
 

@@ -131,6 +131,10 @@ class Worker:
             self._embedded.result()
         return self
 
+    async def ended(self) -> Ending:
+        """Wait inside the block until the worker has ended, because somebody stopped it."""
+        return await asyncio.shield(self._embedded)
+
     async def __aexit__(self, *details: object) -> None:
         self.stop("its application left the block")
         await self._embedded

@@ -162,10 +162,14 @@ class Client:
 
     async def close(self) -> None:
         """Close the store of the running loop, and the one without a loop."""
+        await self.close_loop()
+        self.close_sync()
+
+    async def close_loop(self) -> None:
+        """Close the store of the running loop only: threads may use the other."""
         store = self._stores.pop(asyncio.get_running_loop(), None)
         if store is not None:
             await store.close()
-        self.close_sync()
 
     def close_sync(self) -> None:
         """Close the store without a loop."""

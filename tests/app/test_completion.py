@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec import structs
 from sqlalchemy import text, update
 
 from celers_worker import Celers, Context, EnqueuedTask, Snooze, Worker, backoff
@@ -26,6 +28,7 @@ from celers_worker.store import inspect, sql
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import tasks
 from tests.services.crews import Seen
+from tests.services.relay import Relay
 from tests.store.steps import execute, live_row, live_rows
 from tests.waiting import eventually
 
@@ -36,10 +39,10 @@ SOON = backoff.fixed("10ms")
 class Working:
     """A worker in this loop, and what it tells."""
 
-    def __init__(self, app: Celers) -> None:
+    def __init__(self, app: Celers, *, upkeep: bool = True) -> None:
         self.events = Events()
         self.seen = Seen(self.events)
-        self.worker = Worker(app, app.client.config, events=self.events)
+        self.worker = Worker(app, app.client.config, events=self.events, upkeep=upkeep)
 
     async def __aenter__(self) -> Working:
         await self.worker.__aenter__()
@@ -295,6 +298,79 @@ def test_a_context_without_a_worker_says_so(app: Celers) -> None:
 
     with pytest.raises(CelersError, match=r"testing\.drain"):
         Context(a_task()).transaction()
+
+
+# --- an answer that is lost ---
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "thread"])
+@pytest.mark.parametrize("migrated_url", ["postgres", "mysql"], indirect=True)
+async def test_a_commit_whose_answer_is_lost_is_found_out_and_not_done_twice(
+    app: Celers, direct: DirectStore, migrated_url: str, kind: str
+) -> None:
+    ends: list[str] = []
+
+    async def coroutine(context: Context) -> None:
+        async with context.transaction() as session:
+            await write(session)
+            context.complete("paid")
+        ends.append("committed")
+
+    def thread(context: Context) -> None:
+        with context.transaction_sync() as session:
+            write_sync(session)
+            context.complete("paid")
+        ends.append("committed")
+
+    declare = app.task(name="pay", backoff=SOON)
+    pay = declare(coroutine) if kind == "coroutine" else declare(thread)
+    task = await pay.enqueue()
+    async with Relay(migrated_url) as relay:
+        config = app.client.config
+        database = structs.replace(config.database, url=relay.url)
+        app.client.config = structs.replace(config, database=database)
+        relay.lose_the_answer_after(b"INSERT INTO celers_queues", b"COMMIT")
+        async with Working(app) as working:
+            await eventually(lambda: working.completed() == [task.id], within=20)
+            await eventually(lambda: ends)
+    assert ends == ["committed"]
+    assert (effects(direct), live_rows(direct)) == (1, [])
+    ending = direct.run(inspect.ending_of, task.id)
+    assert ending is not None
+    assert ending.value == "paid"
+    assert not working.seen.of(SettleRefused)
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres", "mysql"], indirect=True)
+async def test_a_commit_that_never_arrived_is_an_attempt_that_failed(
+    app: Celers, direct: DirectStore, migrated_url: str
+) -> None:
+    attempts: list[int] = []
+    relay = Relay(migrated_url)
+
+    @app.task(backoff=SOON)
+    async def pay(context: Context) -> None:
+        attempts.append(context.attempt)
+        async with context.transaction() as session:
+            await write(session)
+            if context.attempt == 1:
+                relay.hold_back(b"COMMIT")
+
+    task = await pay.enqueue()
+    async with relay:
+        config = app.client.config
+        database = structs.replace(
+            config.database, url=relay.url, call_timeout=timedelta(seconds=2)
+        )
+        # Nobody else commits meanwhile.
+        calm = structs.replace(config.worker, heartbeat_interval=timedelta(seconds=10))
+        app.client.config = structs.replace(config, database=database, worker=calm)
+        async with Working(app, upkeep=False) as working:
+            await relay.holds.wait()
+            await eventually(lambda: working.completed() == [task.id], within=20)
+            relay.let_arrive()
+    assert attempts == [1, 2]
+    assert (effects(direct), live_rows(direct)) == (1, [])
 
 
 # --- a lease that is lost ---

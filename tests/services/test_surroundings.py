@@ -341,8 +341,10 @@ async def test_a_worker_whose_lifespan_fails_does_not_start_and_says_why(app: Ce
 
     @app.lifespan
     async def first() -> AsyncIterator[None]:
-        yield
-        told.append("closed")
+        try:
+            yield
+        finally:
+            told.append("closed")
 
     @app.lifespan
     async def second() -> AsyncIterator[None]:
