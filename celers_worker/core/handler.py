@@ -16,6 +16,7 @@ from celers_worker.core.host import HasTask, Host
 from celers_worker.core.middleware import Around, Permit
 from celers_worker.core.names import nearest
 from celers_worker.core.payload import encode_result
+from celers_worker.core.progress import Progress
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Task
 
@@ -25,7 +26,7 @@ Executor: TypeAlias = Literal["async", "thread"]
 class Context:
     """What a handler may ask for, by a parameter annotated ``Context``: its task and its fate."""
 
-    __slots__ = ("_host", "_result", "_session", "_stopped", "task")
+    __slots__ = ("_host", "_result", "_session", "_stopped", "task", "told_at")
 
     def __init__(self, task: Task, host: Host | None = None) -> None:
         self.task = task
@@ -71,6 +72,21 @@ class Context:
     def resources(self) -> Mapping[str, Any]:
         """What the application's lifespan has opened, by name."""
         return self._worker("resources").resources
+
+    async def progress(
+        self, done: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Tell people how far the run is, for ``celers task show``; as often as you like.
+
+        It is written once a second at most, and when all is done; inside ``transaction()`` never.
+        """
+        await self._worker("progress").progress(self, Progress(done, total, message))
+
+    def progress_sync(
+        self, done: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """``progress`` for a handler in a thread."""
+        self._worker("progress_sync").progress_sync(self, Progress(done, total, message))
 
     async def enqueue(self, *calls: HasTask) -> list[UUID]:
         """Add tasks made by ``call(…)`` and return their ids.

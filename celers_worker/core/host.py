@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from celers_worker.core.progress import Progress
 from celers_worker.core.task import Enqueued, NewTask
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ class Host(Protocol):
         """Add tasks, in the transaction that is open if there is one."""
 
     def enqueue_sync(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """The same for a handler in a thread."""
+
+    async def progress(self, context: Context, progress: Progress) -> None:
+        """Tell people how far the run is, now and then."""
+
+    def progress_sync(self, context: Context, progress: Progress) -> None:
         """The same for a handler in a thread."""
 
     def log(self, context: Context) -> Any:

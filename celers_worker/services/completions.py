@@ -87,7 +87,7 @@ class Completions:
                     raise error
 
             deciding = self._decide(run, settlement, committed, began)
-            self._wait_for(asyncio.run_coroutine_threadsafe(deciding, self._loop))
+            self.on_loop(deciding)
 
     # --- on the loop ---
 
@@ -165,6 +165,15 @@ class Completions:
         self._events.emit(TasksSettled([settlement], seconds))
 
     # --- from a thread ---
+
+    def on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have the loop do *work*, and wait for it. Raises LeaseLost if the loop is gone."""
+        try:
+            answer = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise LeaseLost("the worker has ended without this handler.") from None
+        return self._wait_for(answer)
 
     def _on_loop(self, function: Callable[..., T], *args: Any) -> T:
         answer: Future[T] = Future()

@@ -99,7 +99,7 @@ class Crew:
         )
         completions = Completions(events, store, identity, runner)
         if work.offers is not None:
-            runner.host = WorkerHost(completions, work.offers)
+            runner.host = WorkerHost(store, completions, work.offers)
         heartbeat = Heartbeat(
             events,
             store,

@@ -32,7 +32,7 @@ from celers_worker.store import sql
 from celers_worker.store.types import Id, LenientJson, UtcDateTime
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0001"
+HEAD = "0006"
 VERSION_TABLE = "celers_alembic_version"
 
 
@@ -197,6 +197,20 @@ results = Table(
     Column("result", _bytes(), nullable=False),
     Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Index("idx_results_created_at", "created_at"),
+    **_MYSQL,
+)
+
+#: What handlers say of how far they are.
+progress = Table(
+    "celers_task_progress",
+    metadata,
+    Column("task_id", Id(), primary_key=True),
+    Column("lease", BigInteger, nullable=False),
+    Column("done", Double, nullable=False),
+    Column("total", Double),
+    Column("message", _name(255)),
+    Column("updated_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Index("idx_progress_updated_at", "updated_at"),
     **_MYSQL,
 )
 

@@ -15,10 +15,12 @@ from celers_worker.core import outcome as out
 from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
 from celers_worker.core.events import Events, HookFailed, TasksSettled
 from celers_worker.core.middleware import Next
+from celers_worker.core.progress import Progress
 from celers_worker.core.signals import Complete
 from celers_worker.core.task import NewTask, Task
 from celers_worker.services.surroundings import Surroundings
 from celers_worker.store.direct import DirectStore
+from celers_worker.store.progress import progress_of
 from tests.services.crews import Seen
 from tests.services.desk import Desk, a_task
 from tests.store.steps import live_rows
@@ -435,6 +437,28 @@ async def test_a_context_offers_its_queue_a_logger_and_a_way_to_enqueue(app: Cel
     queue, follower = await task.result()
     assert queue == "emails"
     assert await app.task_by_id(follower).result() == "followed"
+
+
+@on_a_file
+async def test_a_handler_tells_how_far_it_is(app: Celers, direct: DirectStore) -> None:
+    @app.task()
+    async def work(context: Context) -> None:
+        for done in range(101):
+            await context.progress(done, 100, "pages")
+
+    @app.task()
+    def in_thread(context: Context) -> None:
+        context.progress_sync(1, message="one")
+        context.progress_sync(2, message="too soon to be written")
+
+    first, second = await work.enqueue(), await in_thread.enqueue()
+    await drain(app)
+    told = direct.run(progress_of, first.id)
+    assert told is not None
+    assert told.progress == Progress(100, 100, "pages")
+    told = direct.run(progress_of, second.id)
+    assert told is not None
+    assert told.progress == Progress(1, None, "one")
 
 
 # --- presets ---
