@@ -129,7 +129,7 @@ class Completions:
         error: Exception | None = None
         try:
             await commit()
-            fate = Fate.COMMITTED
+            fate: Fate | None = Fate.COMMITTED
         except Exception as failure:
             error = failure
             fate = await self._find_out(run, settlement)
@@ -140,9 +140,19 @@ class Completions:
         self._runner.undecide(run)
         if fate is Fate.UNDONE and error is not None:
             raise error
+        if fate is None:
+            raise LeaseLost(
+                "the database has not answered the commit, and the run had to end: whether it was "
+                "made is not known here. If it was, the task is completed and does not run again."
+            ) from error
         self._lost(run)
 
-    async def _find_out(self, run: Run, settlement: Settlement) -> Fate:
+    async def _find_out(self, run: Run, settlement: Settlement) -> Fate | None:
+        """What became of the commit; None if nobody can wait any longer.
+
+        What is written of this run from then on carries its lease: if the commit was made, it
+        changes nothing.
+        """
         keep = self._store.options.keep_completed
         failures = 0
         while True:
@@ -150,9 +160,7 @@ class Completions:
                 return await self._store.run(fate_of, settlement, keep_completed=keep)
             except StoreError:
                 if run.missed is not None:
-                    # Nobody can wait any longer. What is written of this run from now on carries
-                    # its lease: if the commit was made, it changes nothing.
-                    return Fate.LOST
+                    return None
             failures += 1
             await asyncio.sleep(recovery_pause(failures))
 

@@ -391,7 +391,7 @@ def test_what_is_no_context_manager_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="one yield"):
         Celers().permit(queue="a")(wrong)
     with pytest.raises(ConfigurationError, match="one yield"):
-        Celers().task(permit=wrong)(lambda: None)
+        Celers().task(name="work", permit=wrong)(lambda: None)
 
 
 def test_a_queue_has_one_permit() -> None:
@@ -417,7 +417,7 @@ async def test_after_the_soft_timeout_the_context_says_so(desk: Desk) -> None:
 
 def test_a_soft_timeout_comes_before_the_hard_one() -> None:
     with pytest.raises(ConfigurationError, match="must be shorter"):
-        Celers().task(soft_timeout="10s", timeout="5s")(lambda: None)
+        Celers().task(name="work", soft_timeout="10s", timeout="5s")(lambda: None)
 
 
 @on_a_file
