@@ -19,9 +19,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self
 
 from celers_worker.app import Celers
 from celers_worker.config import Config
@@ -30,7 +30,6 @@ from celers_worker.core.events import (
     Events,
     ServiceFailed,
     ServiceRecovered,
-    TasksSettled,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
@@ -40,14 +39,11 @@ from celers_worker.observe.combined import snapshot
 from celers_worker.observe.logs import task_log
 from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
+from celers_worker.services.draining import Until, ending_of
 from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings
 from celers_worker.store import Store, make_store
-from celers_worker.store.levels import Levels
-
-#: ``forever``; ``drain``: until no task is due; ``once``: one claim.
-Until: TypeAlias = Literal["forever", "drain", "once"]
 
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
@@ -202,7 +198,7 @@ class Worker:
                 middleware=extensions.middleware,
             )
         )
-        crew.poller.on_claim(_ends(self, crew, store.levels))
+        crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))
         began = time.monotonic()
         try:
             for service in crew.in_order:
@@ -289,32 +285,3 @@ class Worker:
             yield
         finally:
             server.close()
-
-
-def _ends(worker: Worker, crew: Crew, levels: Levels) -> Callable[[int], None]:
-    """What ends a worker that does not run forever, told after each claim."""
-    looks_again = False
-
-    def drained(count: int) -> None:
-        nonlocal looks_again
-        if count or crew.runner.runs or crew.settler.backlog:
-            looks_again = False
-        elif not looks_again:
-            # That claim may have been sent before the last task ended, and what this one has
-            # enqueued is due: the next claim looks at everything there is.
-            looks_again = True
-            levels.forget()
-            crew.poller.wake()
-        elif levels.exhausted:
-            worker.stop("no task is due")
-        else:
-            crew.poller.wake()
-
-    match worker._until:
-        case "forever":
-            return lambda count: None
-        case "once":
-            return lambda count: worker.stop("one claim was asked for")
-        case "drain":
-            worker.events.listen(TasksSettled, lambda event: crew.poller.wake())
-            return drained

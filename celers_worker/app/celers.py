@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import inspect as introspection
 import itertools
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Iterator,
     Mapping,
 )
-from datetime import timedelta
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, TypeVar, Unpack, cast
 from uuid import UUID
 
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
+from celers_worker.app.declaring import (
+    Errors,
+    TaskDecorator,
+    check_concurrency,
+    check_soft_timeout,
+    exception_classes,
+    executor_of,
+)
 from celers_worker.app.defaults import Declarations, Defaults
 from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
 from celers_worker.app.handle import EnqueuedTask
 from celers_worker.core.backoff import Backoff
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Context, Handler, Registry, split_context
+from celers_worker.core.handler import Handler, Registry, split_context
 from celers_worker.core.middleware import (
     Middleware,
     Permit,
@@ -45,35 +50,11 @@ from celers_worker.core.payload import encode_arguments
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
 
-P = ParamSpec("P")
-R = TypeVar("R")
 MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-Errors = type[BaseException] | Iterable[type[BaseException]]
 
 #: Tasks that enqueue_many hands to the database at a time.
 BATCH = 1_000
-
-
-class TaskDecorator:
-    """What ``app.task(…)`` returns; its overloads are what type checkers see."""
-
-    def __init__(self, declare: Callable[[Callable[..., Any]], DeclaredTask[..., Any]]) -> None:
-        self._declare = declare
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Awaitable[R]]
-    ) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R]) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R]) -> DeclaredTask[P, R]: ...
-    def __call__(self, function: Callable[..., Any]) -> DeclaredTask[..., Any]:
-        """Declare *function*."""
-        return self._declare(function)
 
 
 class Celers:
@@ -118,8 +99,8 @@ class Celers:
         """
         policy = RetryPolicy(
             backoff=backoff,
-            retry_on=(BaseException,) if retry_on is None else _classes(retry_on),
-            dead_on=_classes(dead_on),
+            retry_on=(BaseException,) if retry_on is None else exception_classes(retry_on),
+            dead_on=exception_classes(dead_on),
             on=tuple((backoff_on or {}).items()),
         )
 
@@ -129,14 +110,14 @@ class Celers:
             handler = Handler(
                 name=check_task_name(name or function.__name__),
                 function=function,
-                runs=_executor(function, runs),
+                runs=executor_of(function, runs),
                 queue=check_queue_name(queue),
                 priority=check_priority(priority) or 0,
                 max_retries=cast(int, check_max_retries(max_retries)),
                 timeout=check_timeout(timeout),
                 retry=policy,
-                concurrency=_concurrency(concurrency),
-                soft_timeout=_soft_timeout(soft_timeout, timeout),
+                concurrency=check_concurrency(concurrency),
+                soft_timeout=check_soft_timeout(soft_timeout, timeout),
                 permit=None if permit is None else as_context_manager(permit, "permit"),
                 resources=resources,
                 signature=signature,
@@ -291,42 +272,3 @@ def _batches_sync(calls: Iterable[Call[Any]]) -> Iterator[list[NewTask]]:
     left = iter(calls)
     while batch := [call.task for call in itertools.islice(left, BATCH)]:
         yield batch
-
-
-def _classes(errors: Errors) -> tuple[type[BaseException], ...]:
-    found = (errors,) if isinstance(errors, type) else tuple(errors)
-    for one in found:
-        if not (isinstance(one, type) and issubclass(one, BaseException)):
-            raise ConfigurationError(f"{one!r} is no exception class.")
-    return found
-
-
-def _executor(function: Callable[..., Any], wanted: str | None) -> Literal["async", "thread"]:
-    is_async = introspection.iscoroutinefunction(function)
-    if wanted not in (None, "async", "thread"):
-        raise ConfigurationError(f'runs is {wanted!r}: it must be "async" or "thread".')
-    if wanted == "async" and not is_async:
-        raise ConfigurationError(
-            f'{function.__qualname__} is no coroutine function, so it cannot have runs="async".'
-        )
-    if wanted == "thread" and is_async:
-        raise ConfigurationError(
-            f'{function.__qualname__} is a coroutine function, so it cannot have runs="thread".'
-        )
-    return "async" if is_async else "thread"
-
-
-def _soft_timeout(value: Duration | None, timeout: Duration | None) -> timedelta | None:
-    soft, hard = check_timeout(value), check_timeout(timeout)
-    if soft is not None and hard is not None and soft >= hard:
-        raise ConfigurationError(
-            f"soft_timeout is {value!r} and timeout {timeout!r}: the soft one must be shorter, "
-            "for it asks the handler to end before it is cancelled."
-        )
-    return soft
-
-
-def _concurrency(value: object) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
-    raise ConfigurationError(f"concurrency is {value!r}: it must be a whole number from 1.")

@@ -9,7 +9,8 @@ from celers_worker.core.backoff import Backoff
 from celers_worker.core.duration import Duration
 
 if TYPE_CHECKING:
-    from celers_worker.app.celers import Celers, TaskDecorator
+    from celers_worker.app.celers import Celers
+    from celers_worker.app.declaring import TaskDecorator
 
 
 class Declarations(TypedDict, total=False):
