@@ -39,7 +39,8 @@ from celers_worker.observe.combined import snapshot
 from celers_worker.observe.logs import task_log
 from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
-from celers_worker.services.draining import Until, ending_of
+from celers_worker.services.draining import Until as Until
+from celers_worker.services.draining import ending_of
 from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings

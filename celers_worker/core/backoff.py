@@ -20,7 +20,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from celers_worker.core.duration import LONGEST, Duration, parse_duration
 from celers_worker.core.errors import ConfigurationError
@@ -40,6 +40,12 @@ class Backoff:
     wait: Callable[[int], float] = field(repr=False)
     cap: timedelta = DEFAULT_CAP
     jitter: Jitter = "none"
+
+    def __post_init__(self) -> None:
+        if self.jitter not in get_args(Jitter):
+            raise ConfigurationError(
+                f"jitter is {self.jitter!r}: write one of {', '.join(get_args(Jitter))}."
+            )
 
     def delay(self, failures: int, random_number: Callable[[], float] = random.random) -> timedelta:
         """Return the wait after *failures* failed runs (from 1), between 0 and ``cap``."""
