@@ -1,4 +1,4 @@
-"""Whose backoff counts: the deployment's for a handler, the handler's, the queue's, the worker's."""
+"""Whose backoff counts: the deployment's for a handler, its own, the queue's, the worker's."""
 
 from __future__ import annotations
 
