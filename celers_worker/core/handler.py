@@ -120,6 +120,11 @@ class Context:
 
     def complete(self, result: Any) -> None:
         """Say inside ``transaction()`` what the task's result is. Raises PayloadError."""
+        if self.session is None:
+            raise CelersError(
+                "context.complete() gives the result to context.transaction(), and none is open: "
+                "call it inside the block, or return the result."
+            )
         self._result = None if result is None else encode_result(result)
 
     @property
@@ -134,6 +139,8 @@ class Context:
 
     @session.setter
     def session(self, session: Any) -> None:
+        if session is not None:
+            self._result = None  # of a block before, which failed
         self._session = session
 
     def _worker(self, what: str) -> Host:

@@ -58,11 +58,13 @@ class Completions:
                 yield opened.session
             settlement = Settlement(run.task, Completed(context.result))
             began = time.perf_counter()
-            if not await opened.settle(self._identity.id, settlement):
-                self._lost(run)
-            self._enter(run)
-            deciding = self._decide(run, settlement, opened.commit, began)
-            await _to_its_end(asyncio.ensure_future(deciding))
+            held = await opened.settle(self._identity.id, settlement)
+            if held:
+                self._enter(run)
+                deciding = self._decide(run, settlement, opened.commit, began)
+                await _to_its_end(asyncio.ensure_future(deciding))
+        if not held:  # told when all is undone, for it cancels the run
+            self._lost(run)
 
     @contextmanager
     def transaction_sync(self, context: Context) -> Iterator[Any]:
@@ -73,21 +75,12 @@ class Completions:
                 yield opened.session
             settlement = Settlement(run.task, Completed(context.result))
             began = time.perf_counter()
-            if not opened.settle(self._identity.id, settlement):
-                self._on_loop(self._lost, run)
-            self._on_loop(self._enter, run)
-            error = None
-            try:
-                opened.commit()
-            except Exception as failure:
-                error = failure
-
-            async def committed() -> None:
-                if error is not None:
-                    raise error
-
-            deciding = self._decide(run, settlement, committed, began)
-            self.on_loop(deciding)
+            held = opened.settle(self._identity.id, settlement)
+            if held:
+                self._on_loop(self._enter, run)
+                self.on_loop(self._decide(run, settlement, _answer_of(opened.commit), began))
+        if not held:
+            self._on_loop(self._lost, run)
 
     # --- on the loop ---
 
@@ -95,6 +88,8 @@ class Completions:
         run = self._runner.runs.get(context.task.id)
         if run is None or run.context is not context:
             raise LeaseLost("the run of this context is over: it was told to stop, and went on.")
+        if context.session is not None:
+            raise CelersError("context.transaction() is open already: use the session it gave.")
         if run.completed:
             raise CelersError(
                 "this task is completed: context.transaction() ends it, so a handler has one. "
@@ -216,6 +211,21 @@ def _session_of(context: Context, session: Any) -> Iterator[None]:
         yield
     finally:
         context.session = None
+
+
+def _answer_of(commit: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Commit here and now, in this thread; the answer is for the loop to await."""
+    error: Exception | None = None
+    try:
+        commit()
+    except Exception as failure:
+        error = failure
+
+    async def answer() -> None:
+        if error is not None:
+            raise error
+
+    return answer
 
 
 async def _to_its_end(deciding: asyncio.Future[None]) -> None:

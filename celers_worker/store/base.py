@@ -178,6 +178,11 @@ class Store:
             self._engine = self._new_engine(self.options.pool_size + self.held)
         return self._engine
 
+    @property
+    def handler_sessions(self) -> int:
+        """How many transactions of handlers may be open at once."""
+        return self.options.pool_size
+
     def engine_for_handlers(self) -> AsyncEngine:
         """A new engine for the transactions of handlers, which the caller disposes of."""
         return self._new_engine(self.options.pool_size)

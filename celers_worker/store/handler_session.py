@@ -162,37 +162,42 @@ class HandlerSessions:
         self._engine: AsyncEngine | None = None
         self._sync_engine: Engine | None = None
         self._lock = threading.Lock()
+        # To wait for one's turn is no failure, so no deadline of the pool's may end it.
+        self._turns = asyncio.Semaphore(store.handler_sessions)
+        self._sync_turns = threading.Semaphore(store.handler_sessions)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[HandlerSession]:
         """A session; what it has not committed at the end is undone. Raises StoreError."""
-        if self._engine is None:
-            self._engine = self._store.engine_for_handlers()
-        opened = HandlerSession(self._store, self._engine)
-        try:
-            await opened.open()
-            yield opened
-        finally:
-            await opened.close()
+        async with self._turns:
+            if self._engine is None:
+                self._engine = self._store.engine_for_handlers()
+            opened = HandlerSession(self._store, self._engine)
+            try:
+                await opened.open()
+                yield opened
+            finally:
+                await opened.close()
 
     @contextmanager
     def open_sync(self) -> Iterator[SyncHandlerSession]:
         """The same for a thread."""
-        with self._lock:
-            if self._sync_engine is None:
-                self._sync_engine = self._store.sync_engine_for_handlers()
-        with _translated(self._store):
-            connection = self._sync_engine.connect()
-        opened = SyncHandlerSession(self._store, connection)
-        try:
+        with self._sync_turns:
+            with self._lock:
+                if self._sync_engine is None:
+                    self._sync_engine = self._store.sync_engine_for_handlers()
             with _translated(self._store):
-                connection.begin()
-            yield opened
-        finally:
-            with suppress(Exception):  # what is broken is undone by the server
-                connection.rollback()
-                opened.session.close()
-            connection.close()
+                connection = self._sync_engine.connect()
+            opened = SyncHandlerSession(self._store, connection)
+            try:
+                with _translated(self._store):
+                    connection.begin()
+                yield opened
+            finally:
+                with suppress(Exception):  # what is broken is undone by the server
+                    connection.rollback()
+                    opened.session.close()
+                connection.close()
 
     async def close(self) -> None:
         """Close the pools, as the store closes its own."""

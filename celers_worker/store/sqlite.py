@@ -211,6 +211,11 @@ class SQLiteStore(Store):
         finally:
             connection.close()
 
+    @property
+    def handler_sessions(self) -> int:
+        """One, for there is one writer."""
+        return 1
+
     def engine_for_handlers(self) -> AsyncEngine:
         """Its connections are the writer's own, lent for one transaction each."""
         engine = create_async_engine(

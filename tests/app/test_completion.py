@@ -293,6 +293,49 @@ async def test_what_a_handler_does_after_its_block_changes_nothing_and_is_told(
     assert working.completed() == [task.id]
 
 
+async def test_a_block_is_opened_once_at_a_time_and_has_the_result(app: Celers) -> None:
+    @app.task()
+    async def pay(context: Context) -> None:
+        with pytest.raises(CelersError, match="none is open"):
+            context.complete(1)
+        with pytest.raises(ZeroDivisionError):
+            async with context.transaction():
+                context.complete("of a block that failed")
+                raise ZeroDivisionError
+        async with context.transaction():
+            with pytest.raises(CelersError, match="open already"):
+                async with context.transaction():
+                    pass
+
+    async with Working(app):
+        task = await pay.enqueue()
+        assert await task.result() is None
+
+
+async def test_more_blocks_than_connections_wait_and_no_attempt_is_burnt(
+    app: Celers, direct: DirectStore
+) -> None:
+    config = app.client.config
+    database = structs.replace(
+        config.database, pool_size=2, call_timeout=timedelta(milliseconds=800)
+    )
+    app.client.config = structs.replace(config, database=database)
+    attempts: list[int] = []
+
+    @app.task(max_retries=0)
+    async def pay(context: Context) -> None:
+        async with context.transaction() as session:
+            await write(session)
+            await asyncio.sleep(0.1)
+        attempts.append(context.attempt)
+
+    async with Working(app) as working:
+        await app.enqueue_many([pay.call() for _ in range(20)])
+        await eventually(lambda: len(working.completed()) == 20, within=20)
+    assert attempts == [1] * 20
+    assert effects(direct) == 20
+
+
 def test_a_context_without_a_worker_says_so(app: Celers) -> None:
     from tests.services.desk import a_task
 
