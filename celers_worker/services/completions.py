@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from celers_worker.core.errors import CelersError, LeaseLost, StoreError
-from celers_worker.core.events import Events, TaskEnded, TasksSettled
+from celers_worker.core.events import Events, LeasesLost, TaskEnded, TasksSettled
 from celers_worker.core.handler import Context
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.services.identity import Identity
@@ -107,7 +107,10 @@ class Completions:
 
     def _lost(self, run: Run) -> None:
         reason = "another worker has taken it over, or it has ended"
-        if run.stop is not Stop.LEASE_LOST:  # else the heartbeat has seen it too
+        if self._runner.runs.get(run.task.id) is not run:  # this worker has claimed it again
+            run.stop, run.reason = Stop.LEASE_LOST, reason
+            self._events.emit(LeasesLost([run.task], reason))
+        elif run.stop is not Stop.LEASE_LOST:  # else the heartbeat has seen it too
             self._runner.lose([run.task.id], reason)
         raise LeaseLost(
             f"task {run.task.id} is not this run's any more: {reason}. Nothing was written."

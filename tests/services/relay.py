@@ -88,6 +88,7 @@ class Relay:
                 direction.cancel()
             for writer in (to_client, to_server):
                 writer.close()
+            for writer in (to_client, to_server):
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
 
