@@ -150,8 +150,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def has_backoffs(self) -> bool:
         """Whether any backoff is configured."""
-        tables = (self.worker, *self.queues.values(), *self.handlers.values())
-        return any(table.backoff is not None for table in tables)
+        of_queues = [queue.backoff for queue in self.queues.values()]
+        of_handlers = [handler.backoff for handler in self.handlers.values()]
+        return any((self.worker.backoff, *of_queues, *of_handlers))
 
     @property
     def queue_limits(self) -> dict[str, int]:

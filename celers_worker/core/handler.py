@@ -28,6 +28,9 @@ class Context:
 
     __slots__ = ("_host", "_result", "_session", "_stopped", "task", "told_at")
 
+    told_at: float
+    """When its progress was last written, by the monotonic clock; not set before."""
+
     def __init__(self, task: Task, host: Host | None = None) -> None:
         self.task = task
         self._host = host

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -26,6 +26,8 @@ from celers_worker.store.deadline import bounded
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.schema import archive, dead_letters
 from celers_worker.store.transaction import Transaction
+
+T = TypeVar("T")
 
 _ENDED_INSIDE = (
     "the transaction of this block was ended inside it, so the task cannot be completed in it. "
@@ -146,7 +148,7 @@ class HandlerSession:
             with suppress(Exception):
                 await self._bounded(connection.close())
 
-    async def _bounded(self, work: Any) -> Any:
+    async def _bounded(self, work: Coroutine[Any, Any, T]) -> T:
         seconds = self._store.options.call_timeout.total_seconds()
         try:
             return await bounded(work, seconds, abandon=self._cord.pull)
