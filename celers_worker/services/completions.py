@@ -131,11 +131,11 @@ class Completions:
         except Exception as failure:
             error = failure
             fate = await self._find_out(run, settlement)
-        run.committing = False
-        if fate is Fate.COMMITTED:
-            self._completed(run, settlement, time.perf_counter() - began)
+        run.completed = fate is Fate.COMMITTED
+        self._runner.after_commit(run)
+        if run.completed:
+            self._tell(run, settlement, time.perf_counter() - began)
             return
-        self._runner.undecide(run)
         if fate is Fate.UNDONE and error is not None:
             raise error
         if fate is None:
@@ -162,10 +162,7 @@ class Completions:
             failures += 1
             await asyncio.sleep(recovery_pause(failures))
 
-    def _completed(self, run: Run, settlement: Settlement, seconds: float) -> None:
-        run.completed = True
-        if run.timer is not None:
-            run.timer.cancel()
+    def _tell(self, run: Run, settlement: Settlement, seconds: float) -> None:
         if self._events.wants(TaskEnded):
             self._events.emit(TaskEnded(settlement, time.monotonic() - run.started))
         self._events.emit(TasksSettled([settlement], seconds))

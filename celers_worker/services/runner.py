@@ -143,9 +143,9 @@ class Runner:
         if lost:
             self._events.emit(LeasesLost([run.task for run in lost], reason))
 
-    def undecide(self, run: Run) -> None:
-        """A commit that was to settle *run* failed: what it was told meanwhile holds now."""
-        run.settled = False
+    def after_commit(self, run: Run) -> None:
+        """The commit that was to settle *run* is over: what it was told meanwhile holds now."""
+        run.committing, run.settled = False, run.completed
         if run.stop is not None:
             run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
         elif run.missed is not None:
@@ -299,7 +299,7 @@ class Runner:
     # --- stopping a run ---
 
     def _stop(self, run: Run, stop: Stop, reason: str) -> None:
-        if run.stop is None and not run.settled:
+        if run.stop is None and (run.completed or not run.settled):
             run.stop, run.reason = stop, reason
             run.context.stop()
             if run.timer is not None:

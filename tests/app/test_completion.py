@@ -294,6 +294,29 @@ async def test_what_a_handler_does_after_its_block_changes_nothing_and_is_told(
     assert working.completed() == [task.id]
 
 
+async def test_a_handler_that_hangs_after_its_block_is_cancelled_in_time(
+    app: Celers, direct: DirectStore
+) -> None:
+    cancelled = asyncio.Event()
+
+    @app.task(timeout="500ms", max_retries=0)
+    async def pay(context: Context) -> None:
+        async with context.transaction() as session:
+            await write(session)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with Working(app) as working:
+        task = await pay.enqueue()
+        await cancelled.wait()
+        [ignored] = await eventually(lambda: working.seen.of(OutcomeIgnored))
+    assert "timeout" in str(getattr(ignored.settlement.outcome, "failure", ""))
+    assert await task.state() is TaskState.COMPLETED
+    assert (effects(direct), working.completed()) == (1, [task.id])
+
+
 async def test_a_block_is_opened_once_at_a_time_and_has_the_result(app: Celers) -> None:
     @app.task()
     async def pay(context: Context) -> None:
