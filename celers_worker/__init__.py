@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from celers_worker.core import backoff
     from celers_worker.core.errors import CelersError, ResultTimeout, TaskFailed
     from celers_worker.core.handler import Context
+    from celers_worker.core.middleware import Middleware
     from celers_worker.core.options import Options
     from celers_worker.core.signals import Cancel, Dead, Retry, Snooze
+    from celers_worker.thread import WorkerThread
     from celers_worker.worker import Worker
 
 __all__ = [
@@ -21,12 +23,14 @@ __all__ = [
     "Context",
     "Dead",
     "EnqueuedTask",
+    "Middleware",
     "Options",
     "ResultTimeout",
     "Retry",
     "Snooze",
     "TaskFailed",
     "Worker",
+    "WorkerThread",
     "backoff",
 ]
 
@@ -35,8 +39,10 @@ _HOMES = {
     "core": ("backoff",),
     "core.errors": ("CelersError", "ResultTimeout", "TaskFailed"),
     "core.handler": ("Context",),
+    "core.middleware": ("Middleware",),
     "core.options": ("Options",),
     "core.signals": ("Cancel", "Dead", "Retry", "Snooze"),
+    "thread": ("WorkerThread",),
     "worker": ("Worker",),
 }
 

@@ -19,9 +19,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self
 
 from celers_worker.app import Celers
 from celers_worker.config import Config
@@ -30,21 +30,21 @@ from celers_worker.core.events import (
     Events,
     ServiceFailed,
     ServiceRecovered,
-    TasksSettled,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
 )
 from celers_worker.link import Link
 from celers_worker.observe.combined import snapshot
+from celers_worker.observe.logs import task_log
 from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
+from celers_worker.services.draining import Until as Until
+from celers_worker.services.draining import ending_of
+from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
+from celers_worker.services.surroundings import Surroundings
 from celers_worker.store import Store, make_store
-from celers_worker.store.levels import Levels
-
-#: ``forever``; ``drain``: until no task is due; ``once``: one claim.
-Until: TypeAlias = Literal["forever", "drain", "once"]
 
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
@@ -113,7 +113,8 @@ class Worker:
                     self.events.emit(WorkerStopping(self._reason, 0))
                     return Ending(0, 0)
                 with self._metrics_server():
-                    return await self._run(store)
+                    async with self._app.extensions.opened() as resources:
+                        return await self._run(store, resources)
         finally:
             await store.close()
 
@@ -126,6 +127,10 @@ class Worker:
             ready.cancel()
             self._embedded.result()
         return self
+
+    async def ended(self) -> Ending:
+        """Wait inside the block until the worker has ended, because somebody stopped it."""
+        return await asyncio.shield(self._embedded)
 
     async def __aexit__(self, *details: object) -> None:
         self.stop("its application left the block")
@@ -168,9 +173,14 @@ class Worker:
             raise Unavailable(f"{store.name} did not answer within {limit:g} s.")
         return False
 
-    async def _run(self, store: Store) -> Ending:
+    async def _run(self, store: Store, resources: Mapping[str, Any]) -> Ending:
         # Now, for handlers may have been declared since the worker was made.
         registry = self._app.registry.mapped(self._app.client.configured)
+        extensions = self._app.extensions
+        surroundings = Surroundings(
+            middleware=extensions.middleware, permits=extensions.permits, resources=resources
+        )
+        registry = registry.mapped(surroundings.of)
         crew = Crew.built(
             Work(
                 config=self.config,
@@ -180,9 +190,16 @@ class Worker:
                 # Once is enough: all processes would count the same queues.
                 counted=self.metrics is not None and (not self._link or self._link.place == 1),
                 upkeep=self._upkeep,
+                offers=Offers(
+                    enqueue=self._app.client.enqueue,
+                    enqueue_sync=self._app.client.enqueue_sync,
+                    log=task_log,
+                    resources=resources,
+                ),
+                middleware=extensions.middleware,
             )
         )
-        crew.poller.on_claim(_ends(self, crew, store.levels))
+        crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))
         began = time.monotonic()
         try:
             for service in crew.in_order:
@@ -213,6 +230,8 @@ class Worker:
             await service.stop()
         await crew.settler.stop()
         await crew.settler.flush(2 * self.config.database.call_timeout.total_seconds())
+        await crew.hooks.close()
+        await crew.completions.close()
         crew.watchdog.stop()
         with contextlib.suppress(StoreError):  # the lease ends by itself
             await crew.heartbeat.stop()
@@ -267,32 +286,3 @@ class Worker:
             yield
         finally:
             server.close()
-
-
-def _ends(worker: Worker, crew: Crew, levels: Levels) -> Callable[[int], None]:
-    """What ends a worker that does not run forever, told after each claim."""
-    looks_again = False
-
-    def drained(count: int) -> None:
-        nonlocal looks_again
-        if count or crew.runner.runs or crew.settler.backlog:
-            looks_again = False
-        elif not looks_again:
-            # That claim may have been sent before the last task ended, and what this one has
-            # enqueued is due: the next claim looks at everything there is.
-            looks_again = True
-            levels.forget()
-            crew.poller.wake()
-        elif levels.exhausted:
-            worker.stop("no task is due")
-        else:
-            crew.poller.wake()
-
-    match worker._until:
-        case "forever":
-            return lambda count: None
-        case "once":
-            return lambda count: worker.stop("one claim was asked for")
-        case "drain":
-            worker.events.listen(TasksSettled, lambda event: crew.poller.wake())
-            return drained

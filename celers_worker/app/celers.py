@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import inspect as introspection
 import itertools
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Iterator,
     Mapping,
 )
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, Unpack, cast
 from uuid import UUID
 
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
+from celers_worker.app.declaring import (
+    Errors,
+    TaskDecorator,
+    check_concurrency,
+    check_soft_timeout,
+    exception_classes,
+    executor_of,
+)
+from celers_worker.app.defaults import Declarations, Defaults
+from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
 from celers_worker.app.handle import EnqueuedTask
-from celers_worker.core.backoff import Backoff, exponential
+from celers_worker.core.backoff import Backoff
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Context, Handler, Registry, split_context
+from celers_worker.core.handler import Handler, Registry, split_context
+from celers_worker.core.middleware import (
+    Middleware,
+    Permit,
+    PermitFunction,
+    Resource,
+    preparing,
+)
 from celers_worker.core.names import check_queue_name, check_task_name
 from celers_worker.core.options import (
     Options,
@@ -35,32 +50,11 @@ from celers_worker.core.payload import encode_arguments
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Errors = type[BaseException] | Iterable[type[BaseException]]
+MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 #: Tasks that enqueue_many hands to the database at a time.
 BATCH = 1_000
-
-
-class _Decorator:
-    """What ``app.task(…)`` returns; its overloads are what type checkers see."""
-
-    def __init__(self, declare: Callable[[Callable[..., Any]], DeclaredTask[..., Any]]) -> None:
-        self._declare = declare
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Awaitable[R]]
-    ) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R]) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R]) -> DeclaredTask[P, R]: ...
-    def __call__(self, function: Callable[..., Any]) -> DeclaredTask[..., Any]:
-        return self._declare(function)
 
 
 class Celers:
@@ -73,6 +67,7 @@ class Celers:
     def __init__(self, url: str | None = None) -> None:
         self.registry = Registry()
         self.client = Client(url)
+        self.extensions = Extensions()
 
     # --- declare ---
 
@@ -84,46 +79,100 @@ class Celers:
         priority: int = 0,
         max_retries: int = DEFAULT_MAX_RETRIES,
         timeout: Duration | None = None,
+        soft_timeout: Duration | None = None,
         backoff: Backoff | None = None,
         retry_on: Errors | None = None,
         dead_on: Errors = (),
         backoff_on: Mapping[type[BaseException], Backoff] | None = None,
         concurrency: int | None = None,
         runs: Literal["async", "thread"] | None = None,
-    ) -> _Decorator:
+        permit: Permit | PermitFunction | None = None,
+    ) -> TaskDecorator:
         """Declare a handler.
 
         *max_retries*: runs after the first. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
-        functions in threads.
+        functions in threads. *soft_timeout*: after it ``context.stopped`` is true. *permit*: an
+        async context manager of the context, around each run; it may raise Snooze, Retry, Cancel,
+        Dead or Complete instead of letting the task run.
         """
         policy = RetryPolicy(
-            backoff=backoff or exponential(),
-            retry_on=(BaseException,) if retry_on is None else _classes(retry_on),
-            dead_on=_classes(dead_on),
+            backoff=backoff,
+            retry_on=(BaseException,) if retry_on is None else exception_classes(retry_on),
+            dead_on=exception_classes(dead_on),
             on=tuple((backoff_on or {}).items()),
         )
 
         def declare(function: Callable[..., Any]) -> DeclaredTask[..., Any]:
             signature, context_parameter = split_context(function)
+            signature, resources = split_resources(signature)
             handler = Handler(
                 name=check_task_name(name or function.__name__),
                 function=function,
-                runs=_executor(function, runs),
+                runs=executor_of(function, runs),
                 queue=check_queue_name(queue),
                 priority=check_priority(priority) or 0,
                 max_retries=cast(int, check_max_retries(max_retries)),
                 timeout=check_timeout(timeout),
                 retry=policy,
-                concurrency=_concurrency(concurrency),
+                concurrency=check_concurrency(concurrency),
+                soft_timeout=check_soft_timeout(soft_timeout, timeout),
+                permit=None if permit is None else as_context_manager(permit, "permit"),
+                resources=resources,
                 signature=signature,
                 context_parameter=context_parameter,
             )
             self.registry.add(handler)
             return DeclaredTask(self.client, handler)
 
-        return _Decorator(declare)
+        return TaskDecorator(declare)
+
+    def defaults(self, **declarations: Unpack[Declarations]) -> Defaults:
+        """Declarations for several tasks: ``emails = app.defaults(queue="emails", …)``."""
+        return Defaults(self, declarations)
+
+    # --- what surrounds the handlers ---
+
+    def middleware(self, middleware: MiddlewareT) -> MiddlewareT:
+        """Put *middleware* around every task; the first one is the outermost."""
+        if not isinstance(middleware, Middleware):
+            raise ConfigurationError(
+                f"{middleware!r} is no middleware: pass an instance of a subclass of "
+                "celers_worker.Middleware."
+            )
+        self.extensions.middleware.append(middleware)
+        self.client.prepare = preparing(self.extensions.middleware)
+        return middleware
+
+    def lifespan(self, function: FunctionT) -> FunctionT:
+        """Open resources before a worker claims, and close them after its last run.
+
+        An async function with one ``yield`` of the resources by name. If it fails, the worker does
+        not start. Several are opened in the order of their declaration.
+        """
+        self.extensions.lifespans.append(as_context_manager(function, "lifespan"))
+        return function
+
+    @staticmethod
+    def resource(name: str | None = None) -> Any:
+        """The default of a parameter that a lifespan fills: ``pool: Pool = app.resource()``.
+
+        *name*: of the resource, if it is not the parameter's. Producers do not pass it.
+        """
+        return Resource(name)
+
+    def permit(self, queue: str) -> Callable[[FunctionT], FunctionT]:
+        """Declare a permit around every run of a task of *queue*; see ``task``."""
+
+        def declare(function: FunctionT) -> FunctionT:
+            name = check_queue_name(queue)
+            if name in self.extensions.permits:
+                raise ConfigurationError(f"queue {name!r} has two permits: remove one.")
+            self.extensions.permits[name] = as_context_manager(function, "permit")
+            return function
+
+        return declare
 
     # --- enqueue by name, for producers without the code ---
 
@@ -223,32 +272,3 @@ def _batches_sync(calls: Iterable[Call[Any]]) -> Iterator[list[NewTask]]:
     left = iter(calls)
     while batch := [call.task for call in itertools.islice(left, BATCH)]:
         yield batch
-
-
-def _classes(errors: Errors) -> tuple[type[BaseException], ...]:
-    found = (errors,) if isinstance(errors, type) else tuple(errors)
-    for one in found:
-        if not (isinstance(one, type) and issubclass(one, BaseException)):
-            raise ConfigurationError(f"{one!r} is no exception class.")
-    return found
-
-
-def _executor(function: Callable[..., Any], wanted: str | None) -> Literal["async", "thread"]:
-    is_async = introspection.iscoroutinefunction(function)
-    if wanted not in (None, "async", "thread"):
-        raise ConfigurationError(f'runs is {wanted!r}: it must be "async" or "thread".')
-    if wanted == "async" and not is_async:
-        raise ConfigurationError(
-            f'{function.__qualname__} is no coroutine function, so it cannot have runs="async".'
-        )
-    if wanted == "thread" and is_async:
-        raise ConfigurationError(
-            f'{function.__qualname__} is a coroutine function, so it cannot have runs="thread".'
-        )
-    return "async" if is_async else "thread"
-
-
-def _concurrency(value: object) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
-    raise ConfigurationError(f"concurrency is {value!r}: it must be a whole number from 1.")

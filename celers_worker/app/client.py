@@ -14,8 +14,11 @@ from weakref import WeakKeyDictionary
 from msgspec import structs
 
 from celers_worker.config import Config, load_config
+from celers_worker.config.settings import HandlerSettings
+from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler
+from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
 
@@ -33,6 +36,8 @@ class Client:
             WeakKeyDictionary()
         )
         self._direct: DirectStore | None = None
+        self.prepare: Callable[[Sequence[NewTask]], Sequence[NewTask]] | None = None
+        """What middleware makes of tasks before they are enqueued."""
         self.events = Events()
         """Told of what this application enqueues; a worker puts its own here."""
         self._lock = threading.Lock()
@@ -78,6 +83,8 @@ class Client:
     def configured(self, handler: Handler) -> Handler:
         """*handler* with what ``[handlers.NAME]`` of the configuration sets."""
         settings = self.config.handlers.get(handler.name)
+        if self.config.has_backoffs:
+            handler = replace(handler, retry=self._policy(handler, settings))
         if settings is None:
             return handler
         retries = settings.max_retries
@@ -86,6 +93,24 @@ class Client:
             concurrency=settings.concurrency or handler.concurrency,
             timeout=settings.timeout or handler.timeout,
             max_retries=handler.max_retries if retries is None else retries,
+        )
+
+    def _policy(self, handler: Handler, settings: HandlerSettings | None) -> RetryPolicy:
+        """The handler's policy with the backoffs of the configuration, its own first."""
+        config = self.config
+        policy = handler.retry
+        own = settings.backoff if settings is not None else None
+        return replace(
+            policy,
+            backoff=parse_backoff(own) if own else policy.backoff,
+            by_queue={
+                name: parse_backoff(queue.backoff)
+                for name, queue in config.queues.items()
+                if queue.backoff
+            },
+            otherwise=parse_backoff(config.worker.backoff)
+            if config.worker.backoff
+            else policy.otherwise,
         )
 
     async def store(self) -> Store:
@@ -112,6 +137,8 @@ class Client:
 
     async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Add tasks."""
+        if self.prepare is not None:
+            tasks = self.prepare(tasks)
         store = await self.store()
         began = time.perf_counter()
         added = await store.enqueue(tasks)
@@ -120,6 +147,8 @@ class Client:
 
     def enqueue_sync(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Add tasks without an event loop."""
+        if self.prepare is not None:
+            tasks = self.prepare(tasks)
         store = self.direct()
         began = time.perf_counter()
         added = store.enqueue(tasks)
@@ -133,10 +162,14 @@ class Client:
 
     async def close(self) -> None:
         """Close the store of the running loop, and the one without a loop."""
+        await self.close_loop()
+        self.close_sync()
+
+    async def close_loop(self) -> None:
+        """Close the store of the running loop only: threads may use the other."""
         store = self._stores.pop(asyncio.get_running_loop(), None)
         if store is not None:
             await store.close()
-        self.close_sync()
 
     def close_sync(self) -> None:
         """Close the store without a loop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -95,7 +95,7 @@ class DeclaredTask(Generic[P, R]):
         """Add a task and return a handle on it. Raises PayloadError before anything is written."""
         tasks = [self.call(*args, **kwargs).task]
         if self._session is not None:
-            added = await enqueue_in(self._session, tasks)
+            added = await enqueue_in(self._session, self._prepared(tasks))
         else:
             added = await self._client.enqueue(tasks)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
@@ -104,7 +104,7 @@ class DeclaredTask(Generic[P, R]):
         """``enqueue`` without an event loop: for Django, Flask, scripts."""
         tasks = [self.call(*args, **kwargs).task]
         if self._session is not None:
-            added = enqueue_in_sync(self._session, tasks)
+            added = enqueue_in_sync(self._session, self._prepared(tasks))
         else:
             added = self._client.enqueue_sync(tasks)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
@@ -114,6 +114,10 @@ class DeclaredTask(Generic[P, R]):
         payload = encode_arguments(self.handler.check_arguments(args, kwargs))
         handler = self._client.configured(self.handler)
         return Call(self._options.task(handler.name, payload, handler))
+
+    def _prepared(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
+        prepare = self._client.prepare
+        return tasks if prepare is None else prepare(tasks)
 
     def _copy(self, *, options: Options | None = None, session: Any = None) -> DeclaredTask[P, R]:
         return DeclaredTask(

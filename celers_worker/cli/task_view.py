@@ -23,6 +23,7 @@ from celers_worker.core.task import LIVE, TaskState
 
 if TYPE_CHECKING:
     from celers_worker.store.inspect import Attempt, TaskView
+    from celers_worker.store.progress import Told
 
 COLUMNS = (
     Column("ID"),
@@ -42,6 +43,8 @@ class Dossier:
     view: TaskView
     attempts: Sequence[Attempt]
     result: Any
+    told: Told | None = None
+    """How far its handler said it was."""
 
 
 def show_rows(views: Sequence[TaskView]) -> None:
@@ -118,12 +121,22 @@ def full_document(dossier: Dossier) -> dict[str, Any]:
         "metadata": dossier.view.metadata,
         "attempts": attempts,
         "result": dossier.result,
+        "progress": None
+        if dossier.told is None
+        else {
+            "done": dossier.told.progress.done,
+            "total": dossier.told.progress.total,
+            "message": dossier.told.progress.message,
+            "at": dossier.told.at,
+        },
     }
 
 
 def show_page(dossier: Dossier) -> None:
     """Print everything about a task."""
     lines = [(title, text) for title, text in _facts(dossier.view) if text]
+    if dossier.told is not None:
+        lines.append(("progress", f"{dossier.told.progress}, {age(dossier.told.at)}"))
     width = max(len(title) for title, _ in lines)
     for title, text in lines:
         click.echo(f"{click.style(title.ljust(width), bold=True)}  {printable(text)}")

@@ -81,6 +81,12 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Set it so that a handler that hangs does not keep its room for ever.",
         example='"10m"',
     ),
+    "worker.backoff": Description(
+        "How long failed tasks wait for their next run, unless their queue or handler says so.",
+        "Set it to immediate, fixed, linear, exponential, polynomial, fibonacci, decorrelated or "
+        "steps, with its waits.",
+        example='"exponential(2s, cap=1h)"',
+    ),
     "worker.poll_interval": Description(
         "The longest wait between two looks for tasks.",
         "Lower it on MySQL and SQLite, which cannot notify, to start sooner; raise it to ask less.",
@@ -126,6 +132,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Set it to protect what the tasks of this queue use.",
         example="4",
     ),
+    "queues.NAME.backoff": Description(
+        "How long failed tasks of this queue wait, unless their handler's code says so.",
+        "Set it if what the tasks of this queue use recovers at a pace of its own.",
+        example='"steps(10s, 1m, 10m)"',
+    ),
     "handlers.NAME.concurrency": Description(
         "Tasks of this name that one worker runs at once.",
         "Set it to protect what this handler uses.",
@@ -140,6 +151,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Runs of this handler's tasks after the first.",
         "Set it to 0 while trying again does harm.",
         example="10",
+    ),
+    "handlers.NAME.backoff": Description(
+        "How long failed tasks of this name wait; it goes before the handler's code.",
+        "Set it if the deployment needs other waits than the code declares.",
+        example='"fibonacci(5s, cap=10m)"',
     ),
     "retention.completed": Description(
         "How long completed tasks are kept; with 0s they are deleted when they complete.",

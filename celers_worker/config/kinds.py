@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from celers_worker.config.url import redact_url, url_problems
+from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.duration import format_duration, parse_duration
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.names import check_queue_name, nearest
@@ -143,6 +144,22 @@ class Module(Kind, frozen=True):
         raise ConfigurationError(
             f'{key} is {quoted(value)}: {file}write {form}, such as "shop.tasks".'
         )
+
+
+class Strategy(Kind, frozen=True):
+    """A backoff as text: ``exponential(2s, cap=1h)``."""
+
+    def check(self, value: object, key: str) -> str:
+        """Return *value* if it names a strategy with its arguments."""
+        if not isinstance(value, str):
+            raise ConfigurationError(
+                f'{key} is {quoted(value)}: write a backoff in quotes: "exponential(2s, cap=1h)".'
+            )
+        try:
+            parse_backoff(value)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{key}: {error}") from None
+        return value
 
 
 class QueueLimit(Kind, frozen=True):

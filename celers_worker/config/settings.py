@@ -20,6 +20,7 @@ from celers_worker.config.kinds import (
     Module,
     QueueLimit,
     Span,
+    Strategy,
     Text,
     Url,
     Whole,
@@ -65,6 +66,7 @@ class WorkerSettings(Table, frozen=True):
     queue_concurrency: Annotated[int | None, _PERMITS] = None
     threads: Annotated[int, Whole(1, 1_024)] = 32
     timeout: Annotated[timedelta | None, _POSITIVE] = None
+    backoff: Annotated[str | None, Strategy()] = None
     poll_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=1)
     lease: Annotated[timedelta, _POSITIVE] = timedelta(seconds=30)
     heartbeat_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
@@ -81,6 +83,7 @@ class QueueSettings(Table, frozen=True):
     """One queue."""
 
     concurrency: Annotated[int | None, _PERMITS] = None
+    backoff: Annotated[str | None, Strategy()] = None
 
 
 class HandlerSettings(Table, frozen=True):
@@ -89,6 +92,7 @@ class HandlerSettings(Table, frozen=True):
     concurrency: Annotated[int | None, _PERMITS] = None
     timeout: Annotated[timedelta | None, _POSITIVE] = None
     max_retries: Annotated[int | None, Whole(0, MAX_RETRIES_LIMIT)] = None
+    backoff: Annotated[str | None, Strategy()] = None
 
 
 class RetentionSettings(Table, frozen=True):
@@ -142,6 +146,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The configuration of one of several processes: ``web`` is ``web-1``, ``web-2`` …"""
         name = f"{self.worker.name[:250]}-{place}"
         return msgspec.structs.replace(self, worker=msgspec.structs.replace(self.worker, name=name))
+
+    @property
+    def has_backoffs(self) -> bool:
+        """Whether any backoff is configured."""
+        of_queues = [queue.backoff for queue in self.queues.values()]
+        of_handlers = [handler.backoff for handler in self.handlers.values()]
+        return any((self.worker.backoff, *of_queues, *of_handlers))
 
     @property
     def queue_limits(self) -> dict[str, int]:

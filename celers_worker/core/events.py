@@ -126,6 +126,21 @@ class SettleRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeIgnored:
+    """A handler returned or raised something after its own transaction had completed its task."""
+
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class HookFailed:
+    """A hook of a middleware raised; nothing else came of it."""
+
+    middleware: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
 class TaskParked:
     """A task was given back because this worker has no handler for it."""
 

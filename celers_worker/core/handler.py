@@ -5,12 +5,18 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
-from celers_worker.core.errors import ConfigurationError, PayloadError
+from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
+from celers_worker.core.host import HasTask, Host
+from celers_worker.core.middleware import Around, Permit
 from celers_worker.core.names import nearest
+from celers_worker.core.payload import encode_result
+from celers_worker.core.progress import Progress
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Task
 
@@ -20,11 +26,20 @@ Executor: TypeAlias = Literal["async", "thread"]
 class Context:
     """What a handler may ask for, by a parameter annotated ``Context``: its task and its fate."""
 
-    __slots__ = ("_stopped", "task")
+    __slots__ = ("_host", "_result", "_session", "_stopped", "task", "told_at")
 
-    def __init__(self, task: Task) -> None:
+    told_at: float
+    """When its progress was last written, by the monotonic clock; not set before."""
+
+    def __init__(self, task: Task, host: Host | None = None) -> None:
         self.task = task
+        self._host = host
         self._stopped = False  # a thread may look at it while the loop sets it
+
+    @property
+    def queue(self) -> str:
+        """The queue that the task came from."""
+        return self.task.queue
 
     @property
     def attempt(self) -> int:
@@ -49,6 +64,96 @@ class Context:
         """Tell the handler that its run should end. Called by the worker."""
         self._stopped = True
 
+    # --- what the worker offers ---
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger whose lines name the task."""
+        return self._worker("log").log(self)
+
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """What the application's lifespan has opened, by name."""
+        return self._worker("resources").resources
+
+    async def progress(
+        self, done: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Tell people how far the run is, for ``celers task show``; as often as you like.
+
+        It is written once a second at most, and when all is done; inside ``transaction()`` never.
+        """
+        await self._worker("progress").progress(self, Progress(done, total, message))
+
+    def progress_sync(
+        self, done: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """``progress`` for a handler in a thread."""
+        self._worker("progress_sync").progress_sync(self, Progress(done, total, message))
+
+    async def enqueue(self, *calls: HasTask) -> list[UUID]:
+        """Add tasks made by ``call(…)`` and return their ids.
+
+        Inside ``transaction()`` they are part of it.
+        """
+        tasks = [call.task for call in calls]
+        added = await self._worker("enqueue").enqueue(self, tasks)
+        return [one.id for one in added]
+
+    def enqueue_sync(self, *calls: HasTask) -> list[UUID]:
+        """``enqueue`` for a handler in a thread."""
+        tasks = [call.task for call in calls]
+        return [one.id for one in self._worker("enqueue").enqueue_sync(self, tasks)]
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """A transaction in which this task ends: ``async with context.transaction() as session``.
+
+        The session is a SQLAlchemy AsyncSession on the worker's database. When the block ends,
+        its writes, what was enqueued with ``using(session)`` or ``context.enqueue``, and the
+        completion of the task are committed at once, if this run still holds the task. An exception
+        in the block undoes it all and is the run's. Raises LeaseLost if the task is not ours any
+        more: nothing was written then. What the handler returns after the block is not kept; see
+        ``complete``.
+        """
+        return self._worker("transaction").transaction(self)
+
+    def transaction_sync(self) -> AbstractContextManager[Any]:
+        """``transaction`` for a handler in a thread; the session is a SQLAlchemy Session."""
+        return self._worker("transaction_sync").transaction_sync(self)
+
+    def complete(self, result: Any) -> None:
+        """Say inside ``transaction()`` what the task's result is. Raises PayloadError."""
+        if self.session is None:
+            raise CelersError(
+                "context.complete() gives the result to context.transaction(), and none is open: "
+                "call it inside the block, or return the result."
+            )
+        self._result = None if result is None else encode_result(result)
+
+    @property
+    def result(self) -> bytes | None:
+        """What ``complete`` was given, as JSON."""
+        return getattr(self, "_result", None)  # a slot that most runs never set
+
+    @property
+    def session(self) -> Any:
+        """The session of the transaction that is open, or None."""
+        return getattr(self, "_session", None)
+
+    @session.setter
+    def session(self, session: Any) -> None:
+        if session is not None:
+            self._result = None  # of a block before, which failed
+        self._session = session
+
+    def _worker(self, what: str) -> Host:
+        if self._host is None:
+            raise CelersError(
+                f"context.{what} needs the worker that runs the task, and this context was made "
+                "without one. In a test, run the task with celers_worker.testing.drain."
+            )
+        return self._host
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
@@ -63,6 +168,12 @@ class Handler:
     timeout: timedelta | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int | None = None
+    soft_timeout: timedelta | None = None
+    permit: Permit | None = None
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that a lifespan fills, each with the name of its resource."""
+    around: Around | None = field(default=None, repr=False)
+    """What this worker puts around the function; see ``services.surroundings``."""
     signature: inspect.Signature = field(repr=False)
     context_parameter: str | None = None
     exact: frozenset[str] | None = field(init=False, repr=False)

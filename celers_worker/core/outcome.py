@@ -134,6 +134,8 @@ def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> O
             return Release(error.after, _message_of(error))
         case signals.Cancel():
             return Cancelled(_message_of(error))
+        case signals.Complete():
+            return outcome_of_value(error.result)
         case signals.Dead():
             return Dead(_message_of(error), failure_of(error))
         case _ if task.is_last_attempt:
@@ -143,11 +145,11 @@ def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> O
         case signals.Retry(after=timedelta() as after):
             return Retry(after, failure_of(error))
         case signals.Retry():
-            return Retry(policy.delay(task.attempt, error), failure_of(error))
+            return Retry(policy.delay(task.attempt, error, task.queue), failure_of(error))
         case _ if not policy.allows(error):
             return Dead(f"{type(error).__name__} is not retried", failure_of(error))
         case _:
-            return Retry(policy.delay(task.attempt, error), failure_of(error))
+            return Retry(policy.delay(task.attempt, error, task.queue), failure_of(error))
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -8,7 +8,7 @@ from celers_worker.core.duration import Duration, parse_duration
 
 
 class Signal(Exception):
-    """Base of the four; not for use by itself."""
+    """Base of them all; not for use by itself."""
 
 
 class Retry(Signal):
@@ -43,3 +43,11 @@ class Dead(Signal):
 
     def __init__(self, reason: str = "the handler gave up"):
         super().__init__(reason)
+
+
+class Complete(Signal):
+    """End the task as completed, with *result*; for permits, which cannot return one."""
+
+    def __init__(self, result: object = None):
+        super().__init__("completed without a run")
+        self.result = result

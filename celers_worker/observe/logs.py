@@ -32,6 +32,11 @@ def listen(events: Events, *, level: str) -> None:
             events.listen(event_type, getattr(teller, name))
 
 
+def task_log(task: Task) -> Any:
+    """A logger for the handler of *task*: each of its lines names the task."""
+    return structlog.get_logger("celers.task").bind(attempt=task.attempt, **_of(task))
+
+
 class _Phrases:
     """What is said at the usual level: what an operator wants to know in the morning."""
 
@@ -45,6 +50,8 @@ class _Phrases:
         fact.SupervisorStopped: "ended",
         fact.TasksSettled: "settled",
         fact.SettleRefused: "refused",
+        fact.OutcomeIgnored: "ignored",
+        fact.HookFailed: "hook_failed",
         fact.TaskParked: "parked",
         fact.LeasesLost: "lost",
         fact.TaskAbandoned: "abandoned",
@@ -112,6 +119,25 @@ class _Phrases:
                 outcome=_word(settlement.outcome),
                 **_of(settlement.task),
             )
+
+    def ignored(self, event: fact.OutcomeIgnored) -> None:
+        outcome = event.settlement.outcome
+        self._log.warning(
+            "task had been completed by its transaction: what its handler did later is not kept",
+            hint="pass the result to context.complete() inside the block"
+            if isinstance(outcome, Completed)
+            else None,
+            outcome=_word(outcome),
+            error=str(getattr(outcome, "failure", "")) or None,
+            **_of(event.settlement.task),
+        )
+
+    def hook_failed(self, event: fact.HookFailed) -> None:
+        self._log.error(
+            "hook of a middleware failed",
+            middleware=event.middleware,
+            error=f"{type(event.error).__name__}: {event.error}",
+        )
 
     def parked(self, event: fact.TaskParked) -> None:
         # Once a name: a thousand tasks of a name that nobody knows are one mistake.

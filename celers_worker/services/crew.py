@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from celers_worker.config import Config
 from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
+from celers_worker.core.middleware import Middleware
+from celers_worker.services.completions import Completions
 from celers_worker.services.heartbeat import Heartbeat
+from celers_worker.services.host import Offers, WorkerHost
 from celers_worker.services.identity import Identity
 from celers_worker.services.janitor import Janitor
 from celers_worker.services.listener import Listener
@@ -20,6 +24,7 @@ from celers_worker.services.reaper import Reaper
 from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
 from celers_worker.services.settler import Settler
+from celers_worker.services.surroundings import Hooks
 from celers_worker.services.surveyor import Surveyor
 from celers_worker.services.watchdog import Watchdog
 from celers_worker.store import Store, make_direct_store
@@ -35,6 +40,7 @@ class Work:
     """What a crew works on.
 
     *counted*: somebody reads gauges. *upkeep*: it also reaps and prunes, in every queue.
+    *offers*: what contexts offer to handlers; without, they have but their task.
     """
 
     config: Config
@@ -43,6 +49,8 @@ class Work:
     registry: Registry
     counted: bool
     upkeep: bool = True
+    offers: Offers | None = None
+    middleware: Sequence[Middleware] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,8 @@ class Crew:
     upkeep: tuple[Service, ...]
     poller: Poller
     listener: Listener
+    completions: Completions
+    hooks: Hooks
 
     @property
     def in_order(self) -> tuple[Service, ...]:
@@ -87,6 +97,9 @@ class Crew:
             timeout=settings.timeout,
             max_crashes=settings.max_crashes,
         )
+        completions = Completions(events, store, identity, runner)
+        if work.offers is not None:
+            runner.host = WorkerHost(store, completions, work.offers)
         heartbeat = Heartbeat(
             events,
             store,
@@ -116,7 +129,18 @@ class Crew:
             on_renewed=heartbeat.extended,
         )
         upkeep = _upkeep(work)
-        return cls(identity, runner, heartbeat, watchdog, settler, upkeep, poller, listener)
+        return cls(
+            identity,
+            runner,
+            heartbeat,
+            watchdog,
+            settler,
+            upkeep,
+            poller,
+            listener,
+            completions,
+            Hooks(events, work.middleware),
+        )
 
 
 def _upkeep(work: Work) -> tuple[Service, ...]:

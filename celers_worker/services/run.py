@@ -44,3 +44,8 @@ class Run(msgspec.Struct, eq=False):
     stop: Stop | None = None
     reason: str = ""
     settled: bool = False
+    committing: bool = False
+    """The handler's own transaction decides the outcome: what comes meanwhile is missed."""
+    missed: tuple[Stop, str] | None = None
+    completed: bool = False
+    """Settled by that transaction; the handler may still run."""

@@ -17,14 +17,17 @@ from celers_worker.core.errors import PayloadError
 from celers_worker.core.events import (
     Events,
     LeasesLost,
+    OutcomeIgnored,
     TaskAbandoned,
     TaskEnded,
     TaskParked,
     TaskStarted,
 )
 from celers_worker.core.handler import Context, Registry
+from celers_worker.core.host import Host
 from celers_worker.core.outcome import (
     Cancelled,
+    Completed,
     Dead,
     Expired,
     Outcome,
@@ -64,6 +67,8 @@ class Runner:
         self.runs: dict[UUID, Run] = {}
         self.released = 0
         """Tasks given back because the worker stops."""
+        self.host: Host | None = None
+        """What the contexts offer to their handlers."""
         self._events = events
         self._registry = registry
         self._permits = permits
@@ -125,6 +130,14 @@ class Runner:
         if lost:
             self._events.emit(LeasesLost([run.task for run in lost], reason))
 
+    def after_commit(self, run: Run) -> None:
+        """The commit that was to settle *run* is over: what it was told meanwhile holds now."""
+        run.committing, run.settled = False, run.completed
+        if run.stop is not None:
+            run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
+        elif run.missed is not None:
+            self._stop(run, *run.missed)
+
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
         self._quiet = True
@@ -171,12 +184,12 @@ class Runner:
         elif task.expired:
             self._settle_unrun(task, Expired())
         elif not alone:
-            run = self.runs[task.id] = Run(task, handler, Context(task))
+            run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             self._lanes.add(run)
         elif self.isolating:
             self._settle_unrun(task, Release(LATER, "waits to run alone, after crashes"))
         else:
-            run = self.runs[task.id] = Run(task, handler, Context(task))
+            run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             self._isolation.hold(run)
 
     def _timeout_of(self, run: Run) -> float | None:
@@ -200,7 +213,10 @@ class Runner:
             return
         args, kwargs = arguments
         try:
-            if run.handler.runs == "thread":
+            if run.handler.around is not None:
+                call = functools.partial(self._call, run, args, kwargs)
+                value = await run.handler.around(run.context, call)
+            elif run.handler.runs == "thread":
                 value = await self._in_thread(run, args, kwargs)
             else:
                 value = await run.handler.function(*args, **kwargs)
@@ -209,6 +225,11 @@ class Runner:
             # SystemExit and its like are the handler's failure, not the worker's end.
             outcome = self._outcome_of_error(run, error)
         self._end(run, outcome)
+
+    async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if run.handler.runs == "thread":
+            return await self._in_thread(run, args, kwargs)
+        return await run.handler.function(*args, **kwargs)
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = functools.partial(
@@ -252,6 +273,8 @@ class Runner:
             self._settler.put(settlement)
             if self._events.wants(TaskEnded):
                 self._events.emit(TaskEnded(settlement, time.monotonic() - run.started))
+        elif run.completed and outcome not in (Completed(), Completed(run.context.result)):
+            self._events.emit(OutcomeIgnored(Settlement(run.task, outcome)))
 
     def _remove(self, run: Run) -> None:
         task = run.task
@@ -272,7 +295,7 @@ class Runner:
     # --- stopping a run ---
 
     def _stop(self, run: Run, stop: Stop, reason: str) -> None:
-        if run.stop is None and not run.settled:
+        if run.stop is None and (run.completed or not run.settled):
             run.stop, run.reason = stop, reason
             run.context.stop()
             if run.timer is not None:
@@ -282,6 +305,8 @@ class Runner:
                 return
             run.execution.cancel()
             run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
+        elif run.committing and run.missed is None:
+            run.missed = stop, reason
 
     def _abandon(self, run: Run) -> None:
         if not run.settled:

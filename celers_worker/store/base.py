@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from celers_worker.core.errors import Unavailable
@@ -105,7 +105,7 @@ class Store:
         ``call_timeout``; then it may or may not have been committed.
         """
         for attempt in range(1, TRIES + 1):
-            cord = _RipCord()
+            cord = RipCord()
             try:
                 return await bounded(
                     self._transact(cord, operation, args, kwargs),
@@ -175,21 +175,39 @@ class Store:
     def engine(self) -> AsyncEngine:
         """The engine, made when it is first needed."""
         if self._engine is None:
-            self._engine = create_async_engine(
-                self.url,
-                pool_size=self.options.pool_size + self.held,
-                max_overflow=0,
-                pool_timeout=self.options.call_timeout.total_seconds(),
-                # Without the password in the tracebacks of users, and without their payloads.
-                hide_parameters=True,
-                connect_args=self._connect_arguments(),
-                **self._engine_options(),
-            )
+            self._engine = self._new_engine(self.options.pool_size + self.held)
         return self._engine
+
+    @property
+    def handler_sessions(self) -> int:
+        """How many transactions of handlers may be open at once."""
+        return self.options.pool_size
+
+    def engine_for_handlers(self) -> AsyncEngine:
+        """A new engine for the transactions of handlers, which the caller disposes of."""
+        return self._new_engine(self.options.pool_size)
+
+    def sync_engine_for_handlers(self) -> Engine:
+        """The same for handlers in threads."""
+        from celers_worker.store.direct import direct_engine  # which imports this module
+
+        return direct_engine(self.url, self.options)
+
+    def _new_engine(self, pool_size: int) -> AsyncEngine:
+        return create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=self.options.call_timeout.total_seconds(),
+            # Without the password in the tracebacks of users, and without their payloads.
+            hide_parameters=True,
+            connect_args=self._connect_arguments(),
+            **self._engine_options(),
+        )
 
     async def _transact(
         self,
-        cord: _RipCord,
+        cord: RipCord,
         operation: Callable[..., R],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -202,16 +220,18 @@ class Store:
                 )
 
 
-class _RipCord:
+class RipCord:
     """Cuts a connection whose server does not answer, without asking the server."""
 
     def __init__(self) -> None:
         self._raw: Any = None
 
     async def attach(self, connection: AsyncConnection) -> None:
+        """Take hold of *connection*."""
         self._raw = (await connection.get_raw_connection()).driver_connection
 
     def pull(self) -> None:
+        """Cut it."""
         # asyncpg has terminate; asyncmy's close only closes the socket.
         cut = getattr(self._raw, "terminate", None) or getattr(self._raw, "close", None)
         if cut is not None:

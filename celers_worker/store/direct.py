@@ -19,7 +19,7 @@ from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.schema import HEAD
 from celers_worker.store.sqlite import sqlite_engine
 from celers_worker.store.transaction import Transaction
-from celers_worker.store.urls import shown_url
+from celers_worker.store.urls import driver_url, shown_url
 from celers_worker.store.values import CHUNK, chunks
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ class DirectStore:
         self.url = url
         self.options = options
         self.transaction = transaction
-        self.engine = _engine(url, options)
+        self.engine = direct_engine(url, options)
 
     @property
     def name(self) -> str:
@@ -106,7 +106,9 @@ class DirectStore:
         return added
 
 
-def _engine(url: URL, options: StoreOptions) -> Engine:
+def direct_engine(url: URL, options: StoreOptions) -> Engine:
+    """An engine whose driver or server ends what takes too long; *url* may name any driver."""
+    url = driver_url(url.render_as_string(hide_password=False), synchronous=True)
     connect = max(1, round(options.connect_timeout.total_seconds()))
     call = max(1, round(options.call_timeout.total_seconds()))
     arguments: dict[str, Any]

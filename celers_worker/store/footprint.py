@@ -21,6 +21,7 @@ from celers_worker.store.schema import (
     archive,
     attempts,
     dead_letters,
+    progress,
     queues,
     results,
     tasks,
@@ -116,7 +117,7 @@ def erase(transaction: Transaction, of: Footprint, *, limit: int = 5_000) -> UUI
         return None
     batch = Footprint(of.queue, ids[0], ids[-1])
     wanted = frozenset(ids)
-    for table in (results, attempts):
+    for table in (results, attempts, progress):
         beside = select(table.c.task_id).where(*_between(table.c.task_id, batch)).distinct()
         met = wanted.intersection(transaction.connection.execute(beside).scalars())
         if met:

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
 from celers_worker.core.task import ARCHIVED, TaskState
 from celers_worker.store import lease_statements, sql, statements
-from celers_worker.store.schema import archive, attempts, dead_letters, results, workers
+from celers_worker.store.schema import archive, attempts, dead_letters, progress, results, workers
 from celers_worker.store.transaction import FailedAttempt, Transaction
 from celers_worker.store.values import chunks
 
@@ -213,6 +213,9 @@ def prune(
     )
     counts["attempts"] = _delete_old(
         transaction, attempts, attempts.c.failed_at, max(retention.values()), limit
+    )
+    counts["progress"] = _delete_old(
+        transaction, progress, progress.c.updated_at, max(retention.values()), limit
     )
     transaction.connection.execute(
         delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")

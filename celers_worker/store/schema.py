@@ -205,6 +205,20 @@ results = Table(
     **_MYSQL,
 )
 
+#: What handlers say of how far they are.
+progress = Table(
+    "celers_task_progress",
+    metadata,
+    Column("task_id", Id(), primary_key=True),
+    Column("lease", BigInteger, nullable=False),
+    Column("done", Double, nullable=False),
+    Column("total", Double),
+    Column("message", _name(255)),
+    Column("updated_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Index("idx_progress_updated_at", "updated_at"),
+    **_MYSQL,
+)
+
 #: One row a process. While ``expires_at`` lies ahead, the leases on its tasks live.
 workers = Table(
     "celers_workers",

@@ -13,13 +13,16 @@ import queue
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.store.base import Store, StoreOptions, Wakeup
 from celers_worker.store.errors import raise_translated
+from celers_worker.store.loan import LentConnection, Loan, Wait
 from celers_worker.store.transaction import Transaction
 
 P = ParamSpec("P")
@@ -55,11 +58,12 @@ def sqlite_engine(url: URL, *, busy_timeout: float, pool_size: int = 1) -> Engin
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = OFF")
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class _Job(NamedTuple):
@@ -72,28 +76,38 @@ class _Writer(threading.Thread):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(name="celers-sqlite-writer", daemon=True)
-        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[_Job | Loan | None] = queue.SimpleQueue()
         self._engine = engine
         self._connection: Connection | None = None
 
     def run(self) -> None:
         """Work until a None comes."""
-        while (job := self.jobs.get()) is not None:
-            group, last = self._group(job)
+        job = self.jobs.get()
+        while job is not None:
+            if isinstance(job, Loan):
+                self._lend(job)
+                job = self.jobs.get()
+                continue
+            group = [job]
+            with contextlib.suppress(queue.Empty):
+                while len(group) < GROUP and isinstance(job := self.jobs.get_nowait(), _Job):
+                    group.append(job)
             self._commit(group)
-            if last:
-                break
+            if job is group[-1]:  # else a loan, or the end, has cut the group off, and is next
+                job = self.jobs.get()
         self._disconnect()
 
-    def _group(self, first: _Job) -> tuple[list[_Job], bool]:
-        group = [first]
-        with contextlib.suppress(queue.Empty):
-            while len(group) < GROUP:
-                job = self.jobs.get_nowait()
-                if job is None:
-                    return group, True
-                group.append(job)
-        return group, False
+    def _lend(self, loan: Loan) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            raw = self._connection.connection.dbapi_connection
+        except BaseException as error:
+            self._disconnect()
+            if loan.opened.set_running_or_notify_cancel():
+                loan.opened.set_exception(error)
+            return
+        loan.serve(cast(sqlite3.Connection, raw))
 
     def _commit(self, group: list[_Job]) -> None:
         """Commit *group* in one transaction; if one of it fails, each by itself."""
@@ -196,6 +210,38 @@ class SQLiteStore(Store):
                 await asyncio.sleep(LOOK)
         finally:
             connection.close()
+
+    @property
+    def handler_sessions(self) -> int:
+        """One, for there is one writer."""
+        return 1
+
+    def engine_for_handlers(self) -> AsyncEngine:
+        """Its connections are the writer's own, lent for one transaction each."""
+        engine = create_async_engine(
+            self.url.set(drivername="sqlite+celers_loan"),
+            poolclass=NullPool,
+            hide_parameters=True,
+            creator=lambda: self._borrow(lambda answer: await_only(asyncio.wrap_future(answer))),
+        )
+        event.listen(engine.sync_engine, "begin", _begin)
+        return engine
+
+    def sync_engine_for_handlers(self) -> Engine:
+        """The same for handlers in threads."""
+        engine = create_engine(
+            self.url,
+            poolclass=NullPool,
+            hide_parameters=True,
+            creator=lambda: self._borrow(lambda answer: answer.result()),
+        )
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def _borrow(self, wait: Wait) -> LentConnection:
+        loan = Loan(self.options.call_timeout.total_seconds(), wait)
+        self._running_writer().jobs.put(loan)
+        return loan.connection()
 
     def _running_writer(self) -> _Writer:
         if self._writer is None or not self._writer.is_alive():

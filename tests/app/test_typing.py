@@ -36,6 +36,21 @@ def sync_greet(context: Context, user_id: int) -> float:
     return user_id / context.attempt
 
 
+@app.task()
+async def fetch(context: Context, key: str, pool: list[int] = app.resource()) -> int:
+    async with context.transaction() as session:
+        await session.flush()
+        context.complete(len(key))
+    return len(pool)
+
+
+emails = app.defaults(queue="emails", max_retries=3)
+
+
+@emails.task(name="news", max_retries=0)
+async def news(user_id: int) -> None: ...
+
+
 async def right() -> None:
     task = await send.enqueue(1, subject="welcome")
     text: str = await task.result(timeout="10s")
@@ -45,6 +60,8 @@ async def right() -> None:
     later: EnqueuedTask[str] = await send.with_(priority=9).using(None).enqueue(user_id=int(number))
     task_id: UUID = later.id
     await app.enqueue_many(send.call(user_id=i) for i in range(10))
+    await fetch.enqueue("a")
+    await news.enqueue(user_id=1)
     await app.enqueue("by-name", options=Options(delay="1h"), anything=task_id.hex)
 
 
@@ -63,6 +80,9 @@ async def wrong() -> None:
     words: str = sync_greet.enqueue_sync(1).result_sync()  # E: assignment
     app.task(runs="process")  # E: arg-type
     Options(dealy="1h")  # E: call-arg
+    await fetch.enqueue(key=1)  # E: arg-type
+    await news.enqueue("x")  # E: arg-type
+    app.defaults(que="emails")  # E: call-arg
     print(number, words)
 """
 

@@ -9,11 +9,14 @@ from uuid import UUID
 from sqlalchemy import func, select, text, update
 
 from celers_worker.core.outcome import Failure
+from celers_worker.core.progress import Progress
 from celers_worker.core.task import NewTask
 from celers_worker.store import maintenance, sql
 from celers_worker.store.direct import DirectStore
+from celers_worker.store.progress import tell
 from celers_worker.store.schema import VERSION_TABLE, archive, dead_letters, tasks
 from celers_worker.store.transaction import FailedAttempt, Transaction
+from tests.services.desk import a_task
 
 TRACEBACK = "Traceback (most recent call last):\n  …\nValueError: no such user"
 
@@ -51,6 +54,12 @@ def failed_attempt(direct: DirectStore, task_id: UUID) -> None:
     failure = Failure("ValueError", "no such user", TRACEBACK)
     attempt = FailedAttempt(task_id, 1, 1, "worker-1", None, failure)
     direct.run(lambda transaction: transaction.record_attempts([attempt]))
+
+
+def progress(direct: DirectStore, task_id: UUID, told: Progress) -> None:
+    """What the handler of a running task says."""
+    task = a_task(id=task_id)  # with the lease of ``running``
+    direct.run(lambda transaction: tell(transaction, task, told))
 
 
 def running(direct: DirectStore, **changes: Any) -> UUID:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from celers_worker.core.outcome import Completed, Settlement
+from celers_worker.core.progress import Progress
 from celers_worker.core.task import Demand, new_id
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.levels import Levels
@@ -120,6 +121,15 @@ def test_show_prints_the_result_of_a_completed_task(direct: DirectStore) -> None
     assert '"sent": true' in done("task", "show", str(task_id)).out
     document = done("task", "show", str(task_id), "--format", "json").json
     assert (document["state"], document["result"]) == ("completed", {"sent": True})
+
+
+def test_show_tells_how_far_its_handler_is(direct: DirectStore) -> None:
+    task_id = rows.running(direct)
+    rows.progress(direct, task_id, Progress(3, 12, "pages"))
+
+    assert "3/12 (25%) pages, " in done("task", "show", str(task_id)).out
+    told = done("task", "show", str(task_id), "--format", "json").json["progress"]
+    assert (told["done"], told["total"], told["message"]) == (3, 12, "pages")
 
 
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)

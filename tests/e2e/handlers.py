@@ -7,6 +7,9 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
 
 from celers_worker import Celers, Context, backoff
 
@@ -67,6 +70,30 @@ async def third_time_lucky(context: Context) -> str:
 async def poison(context: Context) -> None:
     note("start", context)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _write(context: Context, session: Any) -> None:
+    name = f"effect of {context.task.id} at {context.attempt}"
+    statement = text("INSERT INTO celers_queues (name) VALUES (:name)")
+    await session.execute(statement, {"name": name})
+
+
+@app.task(backoff=_SOON)
+async def killed_before_its_commit(context: Context) -> None:
+    note("start", context)
+    async with context.transaction() as session:
+        await _write(context, session)
+        if context.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(backoff=_SOON)
+async def killed_after_its_commit(context: Context) -> None:
+    note("start", context)
+    async with context.transaction() as session:
+        await _write(context, session)
+    if context.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task(max_retries=0)

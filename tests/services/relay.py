@@ -86,10 +86,7 @@ class Relay:
         finally:
             for direction in directions:
                 direction.cancel()
-            for writer in (to_client, to_server):
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+            await _close(to_client, to_server)
 
     def _lost_with(self, data: bytes) -> bool:
         while self._lost and (at := data.find(self._lost[0])) >= 0:
@@ -97,3 +94,12 @@ class Relay:
             if not self._lost:
                 return True
         return False
+
+
+async def _close(*writers: asyncio.StreamWriter) -> None:
+    """Close all of them before one is waited for: that may be cancelled."""
+    for writer in writers:
+        writer.close()
+    for writer in writers:
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

@@ -1,0 +1,82 @@
+"""What ``app.task(…)`` returns, and how it checks what a task is declared with."""
+
+from __future__ import annotations
+
+import inspect as introspection
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
+
+from celers_worker.app.declared import DeclaredTask
+from celers_worker.core.duration import Duration
+from celers_worker.core.errors import ConfigurationError
+from celers_worker.core.handler import Context
+from celers_worker.core.options import check_timeout
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Errors: TypeAlias = type[BaseException] | Iterable[type[BaseException]]
+
+
+class TaskDecorator:
+    """What ``app.task(…)`` returns; its overloads are what type checkers see."""
+
+    def __init__(self, declare: Callable[[Callable[..., Any]], DeclaredTask[..., Any]]) -> None:
+        self._declare = declare
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, P], Awaitable[R]]
+    ) -> DeclaredTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> DeclaredTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R]) -> DeclaredTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> DeclaredTask[P, R]: ...
+    def __call__(self, function: Callable[..., Any]) -> DeclaredTask[..., Any]:
+        """Declare *function*."""
+        return self._declare(function)
+
+
+def exception_classes(errors: Errors) -> tuple[type[BaseException], ...]:
+    """Return exception classes, or raise ConfigurationError."""
+    found = (errors,) if isinstance(errors, type) else tuple(errors)
+    for one in found:
+        if not (isinstance(one, type) and issubclass(one, BaseException)):
+            raise ConfigurationError(f"{one!r} is no exception class.")
+    return found
+
+
+def executor_of(function: Callable[..., Any], wanted: str | None) -> Literal["async", "thread"]:
+    """Return where *function* runs, or raise ConfigurationError if it cannot run as *wanted*."""
+    is_async = introspection.iscoroutinefunction(function)
+    if wanted not in (None, "async", "thread"):
+        raise ConfigurationError(f'runs is {wanted!r}: it must be "async" or "thread".')
+    if wanted == "async" and not is_async:
+        raise ConfigurationError(
+            f'{function.__qualname__} is no coroutine function, so it cannot have runs="async".'
+        )
+    if wanted == "thread" and is_async:
+        raise ConfigurationError(
+            f'{function.__qualname__} is a coroutine function, so it cannot have runs="thread".'
+        )
+    return "async" if is_async else "thread"
+
+
+def check_soft_timeout(value: Duration | None, timeout: Duration | None) -> timedelta | None:
+    """Return a soft timeout that is shorter than *timeout*, or raise ConfigurationError."""
+    soft, hard = check_timeout(value), check_timeout(timeout)
+    if soft is not None and hard is not None and soft >= hard:
+        raise ConfigurationError(
+            f"soft_timeout is {value!r} and timeout {timeout!r}: the soft one must be shorter, "
+            "for it asks the handler to end before it is cancelled."
+        )
+    return soft
+
+
+def check_concurrency(value: object) -> int | None:
+    """Return a number of permits, or raise ConfigurationError."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ConfigurationError(f"concurrency is {value!r}: it must be a whole number from 1.")

@@ -1,0 +1,50 @@
+"""What the worker that runs a task offers to its handler, through the context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from celers_worker.core.progress import Progress
+from celers_worker.core.task import Enqueued, NewTask
+
+if TYPE_CHECKING:
+    from celers_worker.core.handler import Context
+
+
+class HasTask(Protocol):
+    """A task that is not enqueued yet: what ``DeclaredTask.call`` returns."""
+
+    @property
+    def task(self) -> NewTask:
+        """The task."""
+
+
+class Host(Protocol):
+    """The worker, as a handler sees it."""
+
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """What the application's lifespan has opened."""
+
+    def transaction(self, context: Context) -> AbstractAsyncContextManager[Any]:
+        """A transaction of the worker's database that ends the task; see ``Context``."""
+
+    def transaction_sync(self, context: Context) -> AbstractContextManager[Any]:
+        """The same for a handler in a thread."""
+
+    async def enqueue(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """Add tasks, in the transaction that is open if there is one."""
+
+    def enqueue_sync(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """The same for a handler in a thread."""
+
+    async def progress(self, context: Context, progress: Progress) -> None:
+        """Tell people how far the run is, now and then."""
+
+    def progress_sync(self, context: Context, progress: Progress) -> None:
+        """The same for a handler in a thread."""
+
+    def log(self, context: Context) -> Any:
+        """A logger whose lines name the task."""

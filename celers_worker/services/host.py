@@ -1,0 +1,88 @@
+"""Host: what this worker offers to its handlers through their contexts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from celers_worker.core.errors import LeaseLost, StoreError
+from celers_worker.core.handler import Context
+from celers_worker.core.progress import Progress
+from celers_worker.core.task import Enqueued, NewTask, Task
+from celers_worker.services.completions import Completions
+from celers_worker.store import Store, borrowed
+from celers_worker.store.progress import tell
+
+#: Progress of a run is written so often at most, in seconds.
+_PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """What the assembly brings from above and beside the services."""
+
+    enqueue: Callable[[Sequence[NewTask]], Awaitable[list[Enqueued]]]
+    enqueue_sync: Callable[[Sequence[NewTask]], list[Enqueued]]
+    log: Callable[[Task], Any]
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+
+class WorkerHost:
+    """Passes on what a handler asks its context for."""
+
+    def __init__(self, store: Store, completions: Completions, offers: Offers) -> None:
+        self._store = store
+        self._completions = completions
+        self._offers = offers
+
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """What the application's lifespan has opened."""
+        return self._offers.resources
+
+    def transaction(self, context: Context) -> AbstractAsyncContextManager[Any]:
+        """See ``Context.transaction``."""
+        return self._completions.transaction(context)
+
+    def transaction_sync(self, context: Context) -> AbstractContextManager[Any]:
+        """See ``Context.transaction_sync``."""
+        return self._completions.transaction_sync(context)
+
+    async def enqueue(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """In the open transaction, which workers see when it is committed; else at once."""
+        if context.session is None:
+            return await self._offers.enqueue(tasks)
+        return await borrowed.run(context.session, lambda transaction: transaction.enqueue(tasks))
+
+    def enqueue_sync(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
+        """The same for a handler in a thread."""
+        if context.session is None:
+            return self._offers.enqueue_sync(tasks)
+        return borrowed.run_sync(context.session, lambda transaction: transaction.enqueue(tasks))
+
+    async def progress(self, context: Context, progress: Progress) -> None:
+        """Write it unless it was written just now. That it cannot be is no reason to fail."""
+        if self._is_due(context, progress):
+            with suppress(StoreError):
+                await self._store.run(tell, context.task, progress)
+
+    def progress_sync(self, context: Context, progress: Progress) -> None:
+        """The same for a handler in a thread."""
+        if self._is_due(context, progress):
+            with suppress(StoreError, LeaseLost):
+                self._completions.on_loop(self._store.run(tell, context.task, progress))
+
+    def _is_due(self, context: Context, progress: Progress) -> bool:
+        now = time.monotonic()
+        since = now - getattr(context, "told_at", float("-inf"))
+        if context.session is not None or (since < _PAUSE and not progress.is_all):
+            return False
+        context.told_at = now
+        return True
+
+    def log(self, context: Context) -> Any:
+        """A logger whose lines name the task."""
+        return self._offers.log(context.task)
