@@ -6,6 +6,7 @@ import asyncio
 import inspect as introspection
 import itertools
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
@@ -17,27 +18,31 @@ from collections.abc import (
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
+from celers_worker.app import results
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
+from celers_worker.app.ended import TaskStatus
 from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.results import TaskId
 from celers_worker.core.backoff import Backoff, exponential
+from celers_worker.core.codec import CodecChoice, check_codec
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Context, Handler, Registry, split_context
-from celers_worker.core.names import check_queue_name, check_task_name
+from celers_worker.core.handler import Context, Handler, split_context
+from celers_worker.core.names import check_queue_name, check_task_name, versioned
 from celers_worker.core.options import (
     Options,
     check_max_retries,
     check_priority,
     check_timeout,
+    check_ttl,
 )
 from celers_worker.core.payload import encode_arguments
-from celers_worker.core.retry import RetryPolicy
+from celers_worker.core.retry import Errors, RetryPolicy, exception_classes
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Errors = type[BaseException] | Iterable[type[BaseException]]
 
 #: Tasks that enqueue_many hands to the database at a time.
 BATCH = 1_000
@@ -71,8 +76,8 @@ class Celers:
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self.registry = Registry()
         self.client = Client(url)
+        self.registry = self.client.registry
 
     # --- declare ---
 
@@ -90,25 +95,32 @@ class Celers:
         backoff_on: Mapping[type[BaseException], Backoff] | None = None,
         concurrency: int | None = None,
         runs: Literal["async", "thread"] | None = None,
+        version: int = 1,
+        raises: Errors = (),
+        result_ttl: Duration | None = None,
+        codec: CodecChoice = None,
     ) -> _Decorator:
         """Declare a handler.
 
         *max_retries*: runs after the first. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
-        functions in threads.
+        functions in threads. *version*: of its arguments; tasks of another version are not its.
+        *raises*: exceptions that whoever waits for a result is given as they were. *result_ttl*:
+        how long results are kept, 0 for not at all. *codec*: "raw" for bytes, or an object of
+        yours; else JSON.
         """
         policy = RetryPolicy(
             backoff=backoff or exponential(),
-            retry_on=(BaseException,) if retry_on is None else _classes(retry_on),
-            dead_on=_classes(dead_on),
+            retry_on=(BaseException,) if retry_on is None else exception_classes(retry_on),
+            dead_on=exception_classes(dead_on),
             on=tuple((backoff_on or {}).items()),
         )
 
         def declare(function: Callable[..., Any]) -> DeclaredTask[..., Any]:
             signature, context_parameter = split_context(function)
             handler = Handler(
-                name=check_task_name(name or function.__name__),
+                name=versioned(check_task_name(name or function.__name__), version),
                 function=function,
                 runs=_executor(function, runs),
                 queue=check_queue_name(queue),
@@ -119,6 +131,9 @@ class Celers:
                 concurrency=_concurrency(concurrency),
                 signature=signature,
                 context_parameter=context_parameter,
+                raises=exception_classes(raises, of=Exception),
+                result_ttl=check_ttl(result_ttl),
+                codec=check_codec(codec),
             )
             self.registry.add(handler)
             return DeclaredTask(self.client, handler)
@@ -180,6 +195,39 @@ class Celers:
             task_id if isinstance(task_id, UUID) else UUID(task_id), _client=self.client
         )
 
+    # --- results, by id and from any process ---
+
+    async def result(self, task: TaskId, timeout: Duration = 60) -> Any:
+        """Wait for a task by its id and return its result; see ``EnqueuedTask.result``."""
+        return await results.result(self.client, task, timeout)
+
+    def result_sync(self, task: TaskId, timeout: Duration = 60) -> Any:
+        """``result`` without an event loop."""
+        return results.result_sync(self.client, task, timeout)
+
+    def wait_for(
+        self, tasks: Iterable[TaskId], timeout: Duration | None = None
+    ) -> AsyncGenerator[TaskStatus, None]:
+        """Yield tasks, ids or handles, as they end: ``async for ended in app.wait_for(ids)``.
+
+        Raises ResultTimeout when they have not all ended in time; it names the others.
+        """
+        return results.wait_for(self.client, tasks, timeout)
+
+    def wait_for_sync(
+        self, tasks: Iterable[TaskId], timeout: Duration | None = None
+    ) -> Iterator[TaskStatus]:
+        """``wait_for`` without an event loop."""
+        return results.wait_for_sync(self.client, tasks, timeout)
+
+    async def check_status(self, tasks: Iterable[TaskId]) -> dict[UUID, TaskStatus]:
+        """How tasks are now, by id, those that have not ended too; without waiting."""
+        return await results.check_status(self.client, tasks)
+
+    def check_status_sync(self, tasks: Iterable[TaskId]) -> dict[UUID, TaskStatus]:
+        """``check_status`` without an event loop."""
+        return results.check_status_sync(self.client, tasks)
+
     async def close(self) -> None:
         """Close this loop's connections."""
         await self.client.close()
@@ -194,8 +242,9 @@ class Celers:
         handler = self.registry.get(name)
         if handler is not None:
             handler = self.client.configured(handler)
-            arguments = handler.check_arguments((), arguments)
-        payload = encode_arguments(arguments)
+            payload = handler.encode_arguments((), arguments)
+        else:
+            payload = encode_arguments(arguments, limit=self.client.config.limits.arguments)
         return Call((options or Options()).task(name, payload, handler))
 
     def _handle(self, added: Enqueued) -> EnqueuedTask[Any]:
@@ -223,14 +272,6 @@ def _batches_sync(calls: Iterable[Call[Any]]) -> Iterator[list[NewTask]]:
     left = iter(calls)
     while batch := [call.task for call in itertools.islice(left, BATCH)]:
         yield batch
-
-
-def _classes(errors: Errors) -> tuple[type[BaseException], ...]:
-    found = (errors,) if isinstance(errors, type) else tuple(errors)
-    for one in found:
-        if not (isinstance(one, type) and issubclass(one, BaseException)):
-            raise ConfigurationError(f"{one!r} is no exception class.")
-    return found
 
 
 def _executor(function: Callable[..., Any], wanted: str | None) -> Literal["async", "thread"]:

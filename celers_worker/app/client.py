@@ -13,9 +13,12 @@ from weakref import WeakKeyDictionary
 
 from msgspec import structs
 
+from celers_worker.app.waiting import Waiting
 from celers_worker.config import Config, load_config
+from celers_worker.config.settings import HandlerSettings
 from celers_worker.core.events import Events, TasksEnqueued
-from celers_worker.core.handler import Handler
+from celers_worker.core.handler import Handler, Registry
+from celers_worker.core.names import split_version
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
 
@@ -32,7 +35,11 @@ class Client:
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
             WeakKeyDictionary()
         )
+        self._waitings: WeakKeyDictionary[asyncio.AbstractEventLoop, Waiting] = WeakKeyDictionary()
+        self._configured: dict[str, tuple[Handler, Handler]] = {}
         self._direct: DirectStore | None = None
+        self.registry = Registry()
+        """The handlers of the application: what it declares tells how to read its results."""
         self.events = Events()
         """Told of what this application enqueues; a worker puts its own here."""
         self._lock = threading.Lock()
@@ -47,6 +54,7 @@ class Client:
     @config.setter
     def config(self, config: Config) -> None:
         self._config = config
+        self._configured.clear()
         self._url = None
 
     def with_own_url(self, config: Config) -> Config:
@@ -76,16 +84,24 @@ class Client:
         )
 
     def configured(self, handler: Handler) -> Handler:
-        """*handler* with what ``[handlers.NAME]`` of the configuration sets."""
-        settings = self.config.handlers.get(handler.name)
-        if settings is None:
-            return handler
+        """*handler* with what ``[handlers.NAME]`` and ``[limits]`` of the configuration set."""
+        known = self._configured.get(handler.name)
+        if known is None or known[0] is not handler:
+            known = self._configured[handler.name] = handler, self._with_settings(handler)
+        return known[1]
+
+    def _with_settings(self, handler: Handler) -> Handler:
+        limits, all_settings = self.config.limits, self.config.handlers
+        stem, _ = split_version(handler.name)
+        settings = all_settings.get(handler.name) or all_settings.get(stem) or HandlerSettings()
         retries = settings.max_retries
         return replace(
             handler,
             concurrency=settings.concurrency or handler.concurrency,
             timeout=settings.timeout or handler.timeout,
             max_retries=handler.max_retries if retries is None else retries,
+            max_arguments=limits.arguments,
+            max_result=limits.result,
         )
 
     async def store(self) -> Store:
@@ -100,6 +116,11 @@ class Client:
                     await store.open()
                     self._stores[loop] = store
         return store
+
+    async def waiting(self) -> Waiting:
+        """What waits for tasks in the running loop. Raises like ``store``."""
+        store = await self.store()
+        return self._waitings.setdefault(asyncio.get_running_loop(), Waiting(store))
 
     def direct(self) -> DirectStore:
         """The store for callers without a loop. Raises like ``store``."""
@@ -133,6 +154,9 @@ class Client:
 
     async def close(self) -> None:
         """Close the store of the running loop, and the one without a loop."""
+        waiting = self._waitings.pop(asyncio.get_running_loop(), None)
+        if waiting is not None:
+            await waiting.close()
         store = self._stores.pop(asyncio.get_running_loop(), None)
         if store is not None:
             await store.close()

@@ -99,13 +99,13 @@ def show(invocation: Invocation, task_id: UUID, style: str) -> None:
 
 def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
     """Print everything about a task."""
-    from celers_worker.store import inspect
+    from celers_worker.store import inspect, results
 
     view = store.run(inspect.task, task_id)
     if view is None:
         raise TaskNotFound(unknown(task_id))
     attempts = store.run(inspect.attempts_of, task_id)
-    dossier = task_view.Dossier(view, attempts, store.run(inspect.result_of, task_id))
+    dossier = task_view.Dossier(view, attempts, store.run(results.ending_of, task_id))
     if style == "json":
         show_document(task_view.full_document(dossier))
     else:

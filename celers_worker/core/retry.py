@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar
 
 from celers_worker.core import backoff
 from celers_worker.core.backoff import Backoff
+from celers_worker.core.errors import ConfigurationError
+
+Errors: TypeAlias = type[BaseException] | Iterable[type[BaseException]]
+E = TypeVar("E", bound=BaseException)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +46,16 @@ class RetryPolicy:
             return chosen.delay(failures)
         except Exception:
             return backoff.exponential().delay(failures)
+
+
+def exception_classes(
+    errors: Errors,
+    *,
+    of: type[E] = BaseException,  # type: ignore[assignment]  # the default of the default
+) -> tuple[type[E], ...]:
+    """One exception class or several as a tuple. Raises ConfigurationError for anything else."""
+    found: tuple[Any, ...] = (errors,) if isinstance(errors, type) else tuple(errors)
+    for one in found:
+        if not (isinstance(one, type) and issubclass(one, of)):
+            raise ConfigurationError(f"{one!r} is no exception class.")
+    return found

@@ -25,6 +25,7 @@ from celers_worker.core.events import (
 )
 from celers_worker.core.handler import Context, Registry
 from celers_worker.core.outcome import (
+    NOTHING,
     Cancelled,
     Dead,
     Expired,
@@ -32,10 +33,9 @@ from celers_worker.core.outcome import (
     Release,
     Settlement,
     failure_of,
-    outcome_of_error,
+    outcome_of_failure,
     outcome_of_value,
 )
-from celers_worker.core.payload import decode_arguments
 from celers_worker.core.task import Task
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.permits import Permits
@@ -213,14 +213,16 @@ class Runner:
 
     async def _outcome(self, run: Run) -> Outcome:
         try:
-            args, kwargs = run.handler.call_arguments(
-                *decode_arguments(run.task.payload), run.context
-            )
+            args, kwargs = run.handler.decode_arguments(run.task.payload, run.context)
         except PayloadError as error:
             return Dead("its arguments do not fit the handler", failure_of(error))
         if run.handler.runs == "thread":
-            return outcome_of_value(await self._in_thread(run, args, kwargs))
-        return outcome_of_value(await run.handler.function(*args, **kwargs))
+            value = await self._in_thread(run, args, kwargs)
+        else:
+            value = await run.handler.function(*args, **kwargs)
+        if value is None:
+            return NOTHING
+        return outcome_of_value(value, run.handler, runtime=time.monotonic() - run.started)
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = functools.partial(
@@ -233,16 +235,19 @@ class Runner:
         return value
 
     def _outcome_of_error(self, run: Run, error: BaseException) -> Outcome:
-        policy = run.handler.retry
         match run.stop:
             case Stop.TIMEOUT:
-                return outcome_of_error(run.task, TimeoutError(run.reason), policy)
+                return self._outcome_of_failure(run, TimeoutError(run.reason))
             case Stop.CANCEL:
                 return Cancelled(run.reason)
             case Stop.SHUTDOWN | Stop.LEASE_LOST:
                 return Release(reason=run.reason)
             case None:
-                return outcome_of_error(run.task, error, policy)
+                return self._outcome_of_failure(run, error)
+
+    def _outcome_of_failure(self, run: Run, error: BaseException) -> Outcome:
+        runtime = time.monotonic() - run.started
+        return outcome_of_failure(run.task, error, run.handler, runtime=runtime)
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.timer is not None:
