@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
@@ -243,3 +244,8 @@ def _pretty(value: Any) -> str:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def unknown(task_id: UUID) -> str:
+    """Say that there is no such task."""
+    return f"there is no task {task_id}, or its retention is over. See: celers task list"

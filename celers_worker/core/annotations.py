@@ -59,6 +59,10 @@ class Parameters:
         )
         self._is_json = all(_is_json(kind) for kind in kinds.values())
         self._decode = msgspec.json.Decoder(self._struct, dec_hook=_from_json).decode
+        #: The names of those that may be given by place, in order.
+        self.places = tuple(
+            one.name for one in named if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
         #: Whether a payload can be read in one step: all parameters have names.
         self.closed = len(named) == len(signature.parameters)
 

@@ -149,8 +149,10 @@ class Handler:
 
     def check_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, as they travel. Raises PayloadError if they do not fit."""
-        if not args and self.exact is not None and kwargs.keys() == self.exact:
-            return dict(kwargs)
+        if self.exact is not None and len(args) + len(kwargs) == len(self.exact):
+            named = dict(zip(self.parameters.places, args, strict=False)) | kwargs
+            if named.keys() == self.exact:  # so none of them was given twice
+                return named
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:

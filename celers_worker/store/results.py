@@ -60,6 +60,11 @@ def ending_of(transaction: Transaction, task_id: UUID) -> Ending | None:
     return endings_of(transaction, [task_id]).get(task_id)
 
 
+def is_kept(transaction: Transaction, task_id: UUID) -> bool:
+    """Whether there is a value or a failure to forget."""
+    return bool(_kept(transaction, [task_id]))
+
+
 def forget(transaction: Transaction, ids: Sequence[UUID]) -> int:
     """Delete what is kept of tasks beyond their rows; how many there were."""
     return sum(
