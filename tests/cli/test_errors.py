@@ -51,7 +51,16 @@ def test_hostile_names_of_queues_are_refused_everywhere(workplace: Path, name: s
 
 @pytest.mark.parametrize("text", ["abc", "-1", str(2**70), "", "01a201bf"])
 @pytest.mark.parametrize(
-    "command", ["task show", "task cancel", "task retry", "task wait", "dlq show", "dlq requeue"]
+    "command",
+    [
+        "task show",
+        "task result",
+        "task cancel",
+        "task retry",
+        "task wait",
+        "dlq show",
+        "dlq requeue",
+    ],
 )
 def test_what_is_no_id_is_refused_before_the_database_is_asked(
     workplace: Path, command: str, text: str
