@@ -37,11 +37,19 @@ def type_name(kind: type[BaseException]) -> str:
 def fields_of(error: BaseException, declared: Sequence[type[Exception]]) -> bytes | None:
     """The fields of *error* as JSON if it is one of the *declared*; None if it is not.
 
-    Attributes that are not JSON and cannot become it are left out.
+    Attributes that are not JSON and cannot become it are left out. Never fails itself, whatever the
+    exception's own attributes do: the task would be lost.
     """
     kind = next((kind for kind in declared if isinstance(error, kind)), None)
     if kind is None:
         return None
+    try:
+        return _encoded(error, kind)
+    except Exception:
+        return None
+
+
+def _encoded(error: BaseException, kind: type[Exception]) -> bytes:
     attributes = dict(_storable(_attributes(error)))
     args = list(dict(_storable(dict(enumerate(error.args)))).values())
     complete = len(args) == len(error.args)

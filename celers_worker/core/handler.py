@@ -78,8 +78,8 @@ class Handler:
     max_arguments: int = SIZE_LIMIT
     max_result: int = SIZE_LIMIT
     """Bytes of a payload, and of a result."""
-    parameters: Parameters = field(default=None, repr=False)  # type: ignore[assignment]  # see below
-    result: Result = field(default=None, repr=False)  # type: ignore[assignment]  # see below
+    parameters: Parameters = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # see below
+    result: Result = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # see below
     exact: frozenset[str] | None = field(init=False, repr=False)
     """The names of all parameters, if all may be given by name: then nothing needs binding."""
 

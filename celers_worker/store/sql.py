@@ -188,9 +188,14 @@ def _replace(element: insert_or_replace, compiler: Any, **options: Any) -> str:
 @compiles(insert_or_replace, "mysql")
 @compiles(insert_or_replace, "mariadb")
 def _replace_mysql(element: insert_or_replace, compiler: Any, **options: Any) -> str:
-    # Not REPLACE, which deletes first. VALUES() is the only form that MariaDB knows too.
-    changed = ", ".join(f"{name} = VALUES({name})" for name in _not_keys(element.table))
-    return f"{compiler.visit_insert(element, **options)} ON DUPLICATE KEY UPDATE {changed}"
+    # Not REPLACE, which deletes first. MariaDB knows VALUES() only, MySQL warns of it since 8.0.20.
+    text, names = compiler.visit_insert(element, **options), _not_keys(element.table)
+    dialect = compiler.dialect
+    if dialect._requires_alias_for_on_duplicate_key and not dialect.is_mariadb:
+        changed = ", ".join(f"{name} = fresh.{name}" for name in names)
+        return f"{text} AS fresh ON DUPLICATE KEY UPDATE {changed}"
+    changed = ", ".join(f"{name} = VALUES({name})" for name in names)
+    return f"{text} ON DUPLICATE KEY UPDATE {changed}"
 
 
 def _not_keys(table: Any) -> list[str]:

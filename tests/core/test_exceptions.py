@@ -136,6 +136,18 @@ def test_fields_that_are_too_large_leave_the_message():
     assert (found.args, vars(found)) == (("large",), {})
 
 
+def test_attributes_that_fail_are_no_failure_of_the_worker():
+    class Treacherous(Exception):
+        __slots__ = ("trap",)
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "trap":
+                raise RuntimeError("caught")
+            return super().__getattribute__(name)
+
+    assert fields_of(Treacherous("x"), [Treacherous]) is None
+
+
 def test_a_class_that_cannot_be_made_again_is_told_as_any_other_error():
     assert sent(Awkward("x"), Awkward) is None
 
