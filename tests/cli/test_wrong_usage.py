@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import celers, errors
+from tests.store.test_migrations import ALL as MIGRATIONS
 
 DURATION = 'write a number with a unit, such as "30s", "5m", "1h30m" or "7d".'
 PERMITS = "write a whole number from 1 to 100000."
@@ -233,7 +234,7 @@ WRONG_USAGE: dict[str, tuple[list[str], list[str]]] = {
     # and the rest
     "an unknown migration": (
         ["migrate", "sql", "--since", "9"],
-        ["there is no migration '9'; there are 0001."],
+        [f"there is no migration '9'; there are {', '.join(MIGRATIONS)}."],
     ),
     "no limit": (
         ["task", "list", "--limit", "0"],
