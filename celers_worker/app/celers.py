@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
@@ -15,23 +16,25 @@ from collections.abc import (
 from typing import Any, Literal, TypeVar, Unpack, cast
 from uuid import UUID
 
+from celers_worker.app import results
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
 from celers_worker.app.declaring import (
-    Errors,
     TaskDecorator,
     check_concurrency,
     check_soft_timeout,
-    exception_classes,
     executor_of,
 )
 from celers_worker.app.defaults import Declarations, Defaults
+from celers_worker.app.ended import TaskStatus
 from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
 from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.results import TaskId
 from celers_worker.core.backoff import Backoff
+from celers_worker.core.codec import CodecChoice, check_codec
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Handler, Registry, split_context
+from celers_worker.core.handler import Handler, split_context
 from celers_worker.core.middleware import (
     Middleware,
     Permit,
@@ -39,15 +42,16 @@ from celers_worker.core.middleware import (
     Resource,
     preparing,
 )
-from celers_worker.core.names import check_queue_name, check_task_name
+from celers_worker.core.names import check_queue_name, check_task_name, versioned
 from celers_worker.core.options import (
     Options,
     check_max_retries,
     check_priority,
     check_timeout,
+    check_ttl,
 )
 from celers_worker.core.payload import encode_arguments
-from celers_worker.core.retry import RetryPolicy
+from celers_worker.core.retry import Errors, RetryPolicy, exception_classes
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
 
 MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
@@ -65,9 +69,9 @@ class Celers:
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self.registry = Registry()
         self.client = Client(url)
         self.extensions = Extensions()
+        self.registry = self.client.registry
 
     # --- declare ---
 
@@ -87,6 +91,10 @@ class Celers:
         concurrency: int | None = None,
         runs: Literal["async", "thread"] | None = None,
         permit: Permit | PermitFunction | None = None,
+        version: int = 1,
+        raises: Errors = (),
+        result_ttl: Duration | None = None,
+        codec: CodecChoice = None,
     ) -> TaskDecorator:
         """Declare a handler.
 
@@ -95,7 +103,10 @@ class Celers:
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
         functions in threads. *soft_timeout*: after it ``context.stopped`` is true. *permit*: an
         async context manager of the context, around each run; it may raise Snooze, Retry, Cancel,
-        Dead or Complete instead of letting the task run.
+        Dead or Complete instead of letting the task run. *version*: of its arguments; tasks of
+        another version are not its. *raises*: exceptions that whoever waits for a result is given
+        as they were. *result_ttl*: how long results are kept, 0 for not at all. *codec*: "raw" for
+        bytes, or an object of yours; else JSON.
         """
         policy = RetryPolicy(
             backoff=backoff,
@@ -108,7 +119,7 @@ class Celers:
             signature, context_parameter = split_context(function)
             signature, resources = split_resources(signature)
             handler = Handler(
-                name=check_task_name(name or function.__name__),
+                name=versioned(check_task_name(name or function.__name__), version),
                 function=function,
                 runs=executor_of(function, runs),
                 queue=check_queue_name(queue),
@@ -122,6 +133,9 @@ class Celers:
                 resources=resources,
                 signature=signature,
                 context_parameter=context_parameter,
+                raises=exception_classes(raises, of=Exception),
+                result_ttl=check_ttl(result_ttl),
+                codec=check_codec(codec),
             )
             self.registry.add(handler)
             return DeclaredTask(self.client, handler)
@@ -229,6 +243,39 @@ class Celers:
             task_id if isinstance(task_id, UUID) else UUID(task_id), _client=self.client
         )
 
+    # --- results, by id and from any process ---
+
+    async def result(self, task: TaskId, timeout: Duration = 60) -> Any:
+        """Wait for a task by its id and return its result; see ``EnqueuedTask.result``."""
+        return await results.result(self.client, task, timeout)
+
+    def result_sync(self, task: TaskId, timeout: Duration = 60) -> Any:
+        """``result`` without an event loop."""
+        return results.result_sync(self.client, task, timeout)
+
+    def wait_for(
+        self, tasks: Iterable[TaskId], timeout: Duration | None = None
+    ) -> AsyncGenerator[TaskStatus, None]:
+        """Yield tasks, ids or handles, as they end: ``async for ended in app.wait_for(ids)``.
+
+        Raises ResultTimeout when they have not all ended in time; it names the others.
+        """
+        return results.wait_for(self.client, tasks, timeout)
+
+    def wait_for_sync(
+        self, tasks: Iterable[TaskId], timeout: Duration | None = None
+    ) -> Iterator[TaskStatus]:
+        """``wait_for`` without an event loop."""
+        return results.wait_for_sync(self.client, tasks, timeout)
+
+    async def check_status(self, tasks: Iterable[TaskId]) -> dict[UUID, TaskStatus]:
+        """How tasks are now, by id, those that have not ended too; without waiting."""
+        return await results.check_status(self.client, tasks)
+
+    def check_status_sync(self, tasks: Iterable[TaskId]) -> dict[UUID, TaskStatus]:
+        """``check_status`` without an event loop."""
+        return results.check_status_sync(self.client, tasks)
+
     async def close(self) -> None:
         """Close this loop's connections."""
         await self.client.close()
@@ -243,8 +290,9 @@ class Celers:
         handler = self.registry.get(name)
         if handler is not None:
             handler = self.client.configured(handler)
-            arguments = handler.check_arguments((), arguments)
-        payload = encode_arguments(arguments)
+            payload = handler.encode_arguments((), arguments)
+        else:
+            payload = encode_arguments(arguments, limit=self.client.config.limits.arguments)
         return Call((options or Options()).task(name, payload, handler))
 
     def _handle(self, added: Enqueued) -> EnqueuedTask[Any]:

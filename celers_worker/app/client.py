@@ -13,11 +13,13 @@ from weakref import WeakKeyDictionary
 
 from msgspec import structs
 
+from celers_worker.app.waiting import Waiting
 from celers_worker.config import Config, load_config
 from celers_worker.config.settings import HandlerSettings
 from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.events import Events, TasksEnqueued
-from celers_worker.core.handler import Handler
+from celers_worker.core.handler import Handler, Registry
+from celers_worker.core.names import split_version
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
@@ -35,9 +37,13 @@ class Client:
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
             WeakKeyDictionary()
         )
+        self._waitings: WeakKeyDictionary[asyncio.AbstractEventLoop, Waiting] = WeakKeyDictionary()
+        self._configured: dict[str, tuple[Handler, Handler]] = {}
         self._direct: DirectStore | None = None
         self.prepare: Callable[[Sequence[NewTask]], Sequence[NewTask]] | None = None
         """What middleware makes of tasks before they are enqueued."""
+        self.registry = Registry()
+        """The handlers of the application: what it declares tells how to read its results."""
         self.events = Events()
         """Told of what this application enqueues; a worker puts its own here."""
         self._lock = threading.Lock()
@@ -52,6 +58,7 @@ class Client:
     @config.setter
     def config(self, config: Config) -> None:
         self._config = config
+        self._configured.clear()
         self._url = None
 
     def with_own_url(self, config: Config) -> Config:
@@ -81,25 +88,33 @@ class Client:
         )
 
     def configured(self, handler: Handler) -> Handler:
-        """*handler* with what ``[handlers.NAME]`` of the configuration sets."""
-        settings = self.config.handlers.get(handler.name)
+        """*handler* with what ``[handlers.NAME]`` and ``[limits]`` of the configuration set."""
+        known = self._configured.get(handler.name)
+        if known is None or known[0] is not handler:
+            known = self._configured[handler.name] = handler, self._with_settings(handler)
+        return known[1]
+
+    def _with_settings(self, handler: Handler) -> Handler:
+        limits, all_settings = self.config.limits, self.config.handlers
+        stem, _ = split_version(handler.name)
+        settings = all_settings.get(handler.name) or all_settings.get(stem) or HandlerSettings()
         if self.config.has_backoffs:
             handler = replace(handler, retry=self._policy(handler, settings))
-        if settings is None:
-            return handler
         retries = settings.max_retries
         return replace(
             handler,
             concurrency=settings.concurrency or handler.concurrency,
             timeout=settings.timeout or handler.timeout,
             max_retries=handler.max_retries if retries is None else retries,
+            max_arguments=limits.arguments,
+            max_result=limits.result,
         )
 
-    def _policy(self, handler: Handler, settings: HandlerSettings | None) -> RetryPolicy:
+    def _policy(self, handler: Handler, settings: HandlerSettings) -> RetryPolicy:
         """The handler's policy with the backoffs of the configuration, its own first."""
         config = self.config
         policy = handler.retry
-        own = settings.backoff if settings is not None else None
+        own = settings.backoff
         return replace(
             policy,
             backoff=parse_backoff(own) if own else policy.backoff,
@@ -125,6 +140,11 @@ class Client:
                     await store.open()
                     self._stores[loop] = store
         return store
+
+    async def waiting(self) -> Waiting:
+        """What waits for tasks in the running loop. Raises like ``store``."""
+        store = await self.store()
+        return self._waitings.setdefault(asyncio.get_running_loop(), Waiting(store))
 
     def direct(self) -> DirectStore:
         """The store for callers without a loop. Raises like ``store``."""
@@ -167,6 +187,9 @@ class Client:
 
     async def close_loop(self) -> None:
         """Close the store of the running loop only: threads may use the other."""
+        waiting = self._waitings.pop(asyncio.get_running_loop(), None)
+        if waiting is not None:
+            await waiting.close()
         store = self._stores.pop(asyncio.get_running_loop(), None)
         if store is not None:
             await store.close()

@@ -13,7 +13,6 @@ from celers_worker.app.transactional import enqueue_in, enqueue_in_sync
 from celers_worker.core.duration import Duration
 from celers_worker.core.handler import Handler
 from celers_worker.core.options import Options
-from celers_worker.core.payload import encode_arguments
 from celers_worker.core.task import NewTask
 
 P = ParamSpec("P")
@@ -111,8 +110,8 @@ class DeclaredTask(Generic[P, R]):
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """A task to enqueue with others; see ``Celers.enqueue_many``."""
-        payload = encode_arguments(self.handler.check_arguments(args, kwargs))
         handler = self._client.configured(self.handler)
+        payload = handler.encode_arguments(args, kwargs)
         return Call(self._options.task(handler.name, payload, handler))
 
     def _prepared(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:

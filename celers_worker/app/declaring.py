@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect as introspection
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from celers_worker.app.declared import DeclaredTask
 from celers_worker.core.duration import Duration
@@ -15,7 +15,6 @@ from celers_worker.core.options import check_timeout
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Errors: TypeAlias = type[BaseException] | Iterable[type[BaseException]]
 
 
 class TaskDecorator:
@@ -37,15 +36,6 @@ class TaskDecorator:
     def __call__(self, function: Callable[..., Any]) -> DeclaredTask[..., Any]:
         """Declare *function*."""
         return self._declare(function)
-
-
-def exception_classes(errors: Errors) -> tuple[type[BaseException], ...]:
-    """Return exception classes, or raise ConfigurationError."""
-    found = (errors,) if isinstance(errors, type) else tuple(errors)
-    for one in found:
-        if not (isinstance(one, type) and issubclass(one, BaseException)):
-            raise ConfigurationError(f"{one!r} is no exception class.")
-    return found
 
 
 def executor_of(function: Callable[..., Any], wanted: str | None) -> Literal["async", "thread"]:

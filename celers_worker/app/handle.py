@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, NoReturn, TypeVar, cast
+from typing import Generic, TypeVar, cast
 from uuid import UUID
 
+from celers_worker.app import results
 from celers_worker.app.client import Client
-from celers_worker.core.duration import Duration, format_duration, parse_duration
-from celers_worker.core.errors import ResultTimeout, TaskFailed, TaskNotFound
-from celers_worker.core.task import LIVE, TaskState
+from celers_worker.app.ended import TaskStatus
+from celers_worker.core.duration import Duration
+from celers_worker.core.errors import TaskNotFound
+from celers_worker.core.task import TaskState
 from celers_worker.store import control, inspect
+from celers_worker.store.results import forget
 
 R = TypeVar("R")
 
@@ -28,25 +28,21 @@ class EnqueuedTask(Generic[R]):
 
     async def state(self) -> TaskState:
         """Where the task is in its life. Raises TaskNotFound."""
-        return (await self._ending()).state
+        return _state_of((await results.check_status(self._client, [self.id]))[self.id])
 
     async def result(self, timeout: Duration = 60) -> R:
         """Wait until the task has ended and return what its handler returned.
 
-        Raises TaskFailed if it ended otherwise, ResultTimeout if it has not ended in time (it goes
-        on), TaskNotFound if there is no such task (any more).
+        Raises TaskFailed if it ended otherwise (or the handler's own exception, if it declares that
+        with ``raises``), ResultTimeout if it has not ended in time (it goes on), TaskNotFound if
+        there is no such task (any more).
         """
-        limit = parse_duration(timeout, name="timeout")
-        end = time.monotonic() + limit.total_seconds()
-        for pause in _pauses():
-            ending = await self._ending()
-            if ending.state not in LIVE:
-                return self._value(ending)
-            left = end - time.monotonic()
-            if left <= 0:
-                self._too_late(ending.state, format_duration(limit))
-            await asyncio.sleep(min(pause, left))
-        raise AssertionError("the pauses do not end")
+        return cast(R, await results.result(self._client, self.id, timeout))
+
+    async def forget(self) -> bool:
+        """Delete what is kept of the task's result; the task itself stays. False: nothing was."""
+        store = await self._client.store()
+        return bool(await store.run(forget, [self.id]))
 
     async def cancel(self, reason: str = "cancelled by its producer") -> bool:
         """Cancel the task; a running one is asked to stop. False: it has ended already."""
@@ -56,21 +52,15 @@ class EnqueuedTask(Generic[R]):
 
     def state_sync(self) -> TaskState:
         """``state`` without an event loop."""
-        return self._ending_sync().state
+        return _state_of(results.check_status_sync(self._client, [self.id])[self.id])
 
     def result_sync(self, timeout: Duration = 60) -> R:
         """``result`` without an event loop."""
-        limit = parse_duration(timeout, name="timeout")
-        end = time.monotonic() + limit.total_seconds()
-        for pause in _pauses():
-            ending = self._ending_sync()
-            if ending.state not in LIVE:
-                return self._value(ending)
-            left = end - time.monotonic()
-            if left <= 0:
-                self._too_late(ending.state, format_duration(limit))
-            time.sleep(min(pause, left))
-        raise AssertionError("the pauses do not end")
+        return cast(R, results.result_sync(self._client, self.id, timeout))
+
+    def forget_sync(self) -> bool:
+        """``forget`` without an event loop."""
+        return bool(self._client.direct().run(forget, [self.id]))
 
     def cancel_sync(self, reason: str = "cancelled by its producer") -> bool:
         """``cancel`` without an event loop."""
@@ -78,34 +68,8 @@ class EnqueuedTask(Generic[R]):
         done = self._client.direct().run(control.cancel, wanted, reason)
         return bool(done.cancelled or done.requested)
 
-    async def _ending(self) -> inspect.Ending:
-        return self._found(await (await self._client.store()).run(inspect.ending_of, self.id))
 
-    def _ending_sync(self) -> inspect.Ending:
-        return self._found(self._client.direct().run(inspect.ending_of, self.id))
-
-    def _found(self, ending: inspect.Ending | None) -> inspect.Ending:
-        if ending is None:
-            raise TaskNotFound(f"there is no task {self.id}, or its retention is over.")
-        return ending
-
-    def _value(self, ending: inspect.Ending) -> R:
-        if ending.state is TaskState.COMPLETED:
-            return cast(R, ending.value)
-        raise TaskFailed(
-            f"task {self.id} {ending.state}: {ending.error or 'no reason is known'}",
-            state=ending.state,
-            error=ending.error,
-            traceback=ending.traceback,
-        )
-
-    def _too_late(self, state: TaskState, waited: str) -> NoReturn:
-        raise ResultTimeout(f"task {self.id} is still {state} after {waited}; it goes on.")
-
-
-def _pauses() -> Iterator[float]:
-    """Look often at first, for most tasks are short."""
-    pause = 0.01
-    while True:
-        yield pause
-        pause = min(pause * 1.5, 0.5)
+def _state_of(status: TaskStatus) -> TaskState:
+    if status.state is None:
+        raise TaskNotFound(f"there is no task {status.id}, or its retention is over.")
+    return status.state

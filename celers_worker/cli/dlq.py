@@ -21,7 +21,8 @@ from celers_worker.cli.failure import Failed, Interrupted
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import count, format_option, note, say
 from celers_worker.cli.program import Family
-from celers_worker.cli.task import show_list, show_task, unknown
+from celers_worker.cli.task import show_list, show_task
+from celers_worker.cli.task_view import unknown
 from celers_worker.core.task import TaskState
 
 if TYPE_CHECKING:

@@ -81,16 +81,17 @@ def _task(
 ) -> NewTask:
     from celers_worker.core.payload import encode_arguments
 
+    payload = None
     handler = None if app is None else app.registry.get(name)
     if app is not None and handler is not None:
         handler = app.client.configured(handler)
-        given = handler.check_arguments((), given)
+        payload = handler.encode_arguments((), given)
     elif app is not None and not force:
         raise ConfigurationError(
             f"the application has no handler {name!r}.{app.registry.suggestion(name)} "
             "Enqueue it for another one with --force."
         )
-    return options.task(name, encode_arguments(given), handler)
+    return options.task(name, payload or encode_arguments(given), handler)
 
 
 def _pairs(arguments: Sequence[str]) -> dict[str, Any]:

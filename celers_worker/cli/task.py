@@ -8,7 +8,7 @@ from uuid import UUID
 
 import click
 
-from celers_worker.cli import task_view
+from celers_worker.cli import result, task_view
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import (
@@ -99,16 +99,16 @@ def show(invocation: Invocation, task_id: UUID, style: str) -> None:
 
 def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
     """Print everything about a task."""
-    from celers_worker.store import inspect, progress
+    from celers_worker.store import inspect, progress, results
 
     view = store.run(inspect.task, task_id)
     if view is None:
-        raise TaskNotFound(unknown(task_id))
+        raise TaskNotFound(task_view.unknown(task_id))
     attempts = store.run(inspect.attempts_of, task_id)
     dossier = task_view.Dossier(
         view,
         attempts,
-        store.run(inspect.result_of, task_id),
+        store.run(results.ending_of, task_id),
         store.run(progress.progress_of, task_id),
     )
     if style == "json":
@@ -189,7 +189,7 @@ def _cancel_by_id(store: DirectStore, ids: tuple[UUID, ...], reason: str, *, dry
             store.run(control.cancel, filter_of({}, ids=[task_id]), reason)
         view = store.run(inspect.task, task_id)
         if view is None:
-            problems.append(unknown(task_id))
+            problems.append(task_view.unknown(task_id))
         elif view.state in LIVE:
             say(f"{task_id} {'would be cancelled' if dry_run else 'is asked to stop'}.")
         elif view.state is TaskState.CANCELLED:
@@ -222,7 +222,7 @@ def retry(invocation: Invocation, ids: tuple[UUID, ...]) -> None:
                 continue
             match was:
                 case None:
-                    problems.append(unknown(task_id))
+                    problems.append(task_view.unknown(task_id))
                 case TaskState.PENDING:
                     say(f"{task_id} is due now.")
                 case TaskState.FAILED | TaskState.CANCELLED | TaskState.EXPIRED:
@@ -242,17 +242,7 @@ def wait(invocation: Invocation, task_id: UUID, timeout: timedelta | None) -> No
 
     The result is JSON. It is a failure if the task did not complete.
     """
-    from celers_worker.app import Celers
-
-    app = Celers()
-    app.client.config = invocation.config()
-    try:
-        result = app.task_by_id(task_id).result_sync(LONGEST if timeout is None else timeout)
-    finally:
-        app.close_sync()
-    show_document(result)
+    show_document(result.wait_for(invocation, task_id, LONGEST if timeout is None else timeout))
 
 
-def unknown(task_id: UUID) -> str:
-    """Say that there is no such task."""
-    return f"there is no task {task_id}, or its retention is over. See: celers task list"
+command.add_command(result.command)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
@@ -24,6 +25,7 @@ from celers_worker.core.task import LIVE, TaskState
 if TYPE_CHECKING:
     from celers_worker.store.inspect import Attempt, TaskView
     from celers_worker.store.progress import Told
+    from celers_worker.store.results import Ending
 
 COLUMNS = (
     Column("ID"),
@@ -42,9 +44,23 @@ class Dossier:
 
     view: TaskView
     attempts: Sequence[Attempt]
-    result: Any
+    ending: Ending | None
     told: Told | None = None
     """How far its handler said it was."""
+
+    @property
+    def result(self) -> Any:
+        """What the handler returned, as JSON has it; what is not JSON is in ``result_bytes``."""
+        if self.ending is None or self.ending.codec is not None:
+            return None
+        return self.ending.value
+
+    @property
+    def result_bytes(self) -> bytes | None:
+        """What the handler returned, if it is not JSON."""
+        if self.ending is None or self.ending.codec is None:
+            return None
+        return self.ending.result
 
 
 def show_rows(views: Sequence[TaskView]) -> None:
@@ -129,12 +145,18 @@ def full_document(dossier: Dossier) -> dict[str, Any]:
             "message": dossier.told.progress.message,
             "at": dossier.told.at,
         },
+        "result_bytes": dossier.result_bytes,
+        "codec": dossier.ending and dossier.ending.codec,
+        "runtime": dossier.ending and dossier.ending.runtime,
+        "error_type": dossier.ending and dossier.ending.error_type,
+        "error_data": dossier.ending and error_data(dossier.ending),
     }
 
 
 def show_page(dossier: Dossier) -> None:
     """Print everything about a task."""
-    lines = [(title, text) for title, text in _facts(dossier.view) if text]
+    facts = (*_facts(dossier.view), *_ending_facts(dossier.ending))
+    lines = [(title, text) for title, text in facts if text]
     if dossier.told is not None:
         lines.append(("progress", f"{dossier.told.progress}, {age(dossier.told.at)}"))
     width = max(len(title) for title, _ in lines)
@@ -151,8 +173,10 @@ def show_page(dossier: Dossier) -> None:
         by = f", worker {attempt.worker}" if attempt.worker else ""
         trace = attempt.traceback or f"{attempt.error_type}: {attempt.error_message}"
         _show_section(printable(head + by), trace)
+    if dossier.ending is not None and (data := error_data(dossier.ending)):
+        _show_section("error data", _pretty(data))
     if dossier.view.state is TaskState.COMPLETED:
-        _show_section("result", _pretty(dossier.result))
+        _show_section("result", result_text(dossier))
 
 
 def _facts(view: TaskView) -> Iterator[tuple[str, str]]:
@@ -174,6 +198,27 @@ def _facts(view: TaskView) -> Iterator[tuple[str, str]]:
     yield "worker", view.worker or ""
     yield "unique key", view.unique_key or ""
     yield "fingerprint", view.fingerprint or ""
+
+
+def _ending_facts(ending: Ending | None) -> Iterator[tuple[str, str]]:
+    if ending is not None and ending.ended:
+        yield "error type", ending.error_type or ""
+        yield "runtime", "" if ending.runtime is None else span(ending.runtime)
+        yield "codec", ending.codec or ""
+
+
+def error_data(ending: Ending) -> Any:
+    """The attributes of the exception, if its handler declares it."""
+    from celers_worker.core.exceptions import read_fields
+
+    fields = read_fields(ending.error_data)
+    return None if fields is None else fields.attributes
+
+
+def result_text(dossier: Dossier) -> str:
+    """What the handler returned, for people."""
+    data = dossier.result_bytes
+    return _pretty(dossier.result) if data is None else _not_json(data)
 
 
 def _instant(instant: datetime | None) -> str:
@@ -201,10 +246,19 @@ def _written(payload: bytes) -> str:
     value, is_json = _decoded(payload)
     if is_json:
         return _pretty(value)
-    return f"{count(len(payload), 'byte')} that are not JSON: {payload[:60]!r}"
+    return _not_json(payload)
+
+
+def _not_json(data: bytes) -> str:
+    return f"{count(len(data), 'byte')} that are not JSON: {data[:60]!r}"
 
 
 def _pretty(value: Any) -> str:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def unknown(task_id: UUID) -> str:
+    """Say that there is no such task."""
+    return f"there is no task {task_id}, or its retention is over. See: celers task list"

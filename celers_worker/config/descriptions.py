@@ -175,8 +175,18 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Raise it if nobody may look at it in that time.",
     ),
     "retention.results": Description(
-        "How long the results of tasks are kept.",
+        "How long the results of tasks are kept, unless their handlers say so with result_ttl.",
         "Lower it to save space.",
+    ),
+    "limits.arguments": Description(
+        "The largest arguments of a task, in bytes; larger ones are refused when it is enqueued.",
+        "Raise it if you must; a reference to data that is stored elsewhere is better. Set it for "
+        "those who enqueue.",
+    ),
+    "limits.result": Description(
+        "The largest result of a task, in bytes; with a larger one the task is dead.",
+        "Raise it if you must; a reference to data that is stored elsewhere is better. Set it for "
+        "the workers.",
     ),
     "metrics.host": Description(
         "The address to serve metrics and health at.",

@@ -26,6 +26,7 @@ from celers_worker.config.kinds import (
     Whole,
     parse_queue,
 )
+from celers_worker.core.payload import SIZE_LIMIT
 from celers_worker.core.task import MAX_RETRIES_LIMIT
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -36,6 +37,8 @@ _ANY = Span()
 _PERMITS = Whole(1, MAX_PERMITS)
 #: More than the cores of a machine: what is over this is hardly meant.
 MAX_PROCESSES = 1_000
+#: What a value of MySQL's MEDIUMBLOB may have, less what goes with it in one packet.
+MAX_BYTES = 15 * 1024 * 1024
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +108,13 @@ class RetentionSettings(Table, frozen=True):
     results: Annotated[timedelta, _ANY] = timedelta(days=30)
 
 
+class LimitSettings(Table, frozen=True):
+    """How large what is stored may be, in bytes."""
+
+    arguments: Annotated[int, Whole(1, MAX_BYTES)] = SIZE_LIMIT
+    result: Annotated[int, Whole(1, MAX_BYTES)] = SIZE_LIMIT
+
+
 class MetricsSettings(Table, frozen=True):
     """Where metrics and health are served; no port, no server."""
 
@@ -124,6 +134,7 @@ TABLES: Mapping[str, type[Table]] = {
     "database": DatabaseSettings,
     "worker": WorkerSettings,
     "retention": RetentionSettings,
+    "limits": LimitSettings,
     "metrics": MetricsSettings,
     "log": LogSettings,
 }
@@ -139,6 +150,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queues: Mapping[str, QueueSettings] = msgspec.field(default_factory=dict)
     handlers: Mapping[str, HandlerSettings] = msgspec.field(default_factory=dict)
     retention: RetentionSettings = RetentionSettings()
+    limits: LimitSettings = LimitSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

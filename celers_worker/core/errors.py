@@ -17,7 +17,9 @@ Each message says what happened, where, why and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from uuid import UUID
 
 
 class CelersError(Exception):
@@ -48,19 +50,43 @@ class TaskNotFound(CelersError, LookupError):
 
 
 class TaskFailed(CelersError):
-    """The task ended without completing: ``state`` says how, ``error`` why."""
+    """The task ended without completing: ``state`` says how, ``error`` why.
+
+    Of a task whose handler raised there are the exception's ``type``, as text, its ``message`` and
+    its ``traceback``; and, if the handler declares it with ``raises``, its attributes in ``data``.
+    """
 
     def __init__(
-        self, message: str, *, state: str, error: str | None, traceback: str | None
+        self,
+        message: str,
+        *,
+        state: str,
+        error: str | None,
+        traceback: str | None,
+        type: str | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.state = state
         self.error = error
         self.traceback = traceback
+        self.type = type
+        self.data: Mapping[str, Any] = data or {}
+
+    @property
+    def message(self) -> str | None:
+        """What the handler's exception said."""
+        if self.error is None or self.type is None:
+            return self.error
+        return self.error.removeprefix(self.type).removeprefix(": ")
 
 
 class ResultTimeout(CelersError, TimeoutError):
-    """The task did not end within the time given; it may still do so."""
+    """A task did not end within the time given; it may still do so. ``ids``: which ones."""
+
+    def __init__(self, message: str, *, ids: Sequence[UUID] = ()) -> None:
+        super().__init__(message)
+        self.ids = ids
 
 
 class LeaseLost(CelersError):
@@ -68,7 +94,9 @@ class LeaseLost(CelersError):
 
 
 class StoreError(CelersError):
-    """The database failed."""
+    """The database failed; ``transient``: the same call may work later, by itself."""
+
+    transient: ClassVar[bool] = False
 
 
 class Unavailable(StoreError):
@@ -76,6 +104,8 @@ class Unavailable(StoreError):
 
     A write that ends so may or may not have happened.
     """
+
+    transient = True
 
 
 class Refused(StoreError):

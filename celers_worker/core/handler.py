@@ -8,17 +8,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
 
+from celers_worker.core import codec as codecs
+from celers_worker.core.annotations import Parameters, Result, hints_of, plain_of
+from celers_worker.core.codec import RAW, Codec
 from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
 from celers_worker.core.host import HasTask, Host
 from celers_worker.core.middleware import Around, Permit
-from celers_worker.core.names import nearest
-from celers_worker.core.payload import encode_result
+from celers_worker.core.names import nearest, split_version
+from celers_worker.core.payload import SIZE_LIMIT, check_size, decode_arguments, encode_result
 from celers_worker.core.progress import Progress
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Task
+
+if TYPE_CHECKING:
+    from celers_worker.core.outcome import Completed
 
 Executor: TypeAlias = Literal["async", "thread"]
 
@@ -26,7 +32,7 @@ Executor: TypeAlias = Literal["async", "thread"]
 class Context:
     """What a handler may ask for, by a parameter annotated ``Context``: its task and its fate."""
 
-    __slots__ = ("_host", "_result", "_session", "_stopped", "task", "told_at")
+    __slots__ = ("_completion", "_host", "_session", "_stopped", "task", "told_at")
 
     told_at: float
     """When its progress was last written, by the monotonic clock; not set before."""
@@ -128,12 +134,12 @@ class Context:
                 "context.complete() gives the result to context.transaction(), and none is open: "
                 "call it inside the block, or return the result."
             )
-        self._result = None if result is None else encode_result(result)
+        self._completion: Completed | None = self._worker("complete").completion(self, result)
 
     @property
-    def result(self) -> bytes | None:
-        """What ``complete`` was given, as JSON."""
-        return getattr(self, "_result", None)  # a slot that most runs never set
+    def completion(self) -> Completed | None:
+        """What ``complete`` made of the result, if it was called."""
+        return getattr(self, "_completion", None)  # a slot that most runs never set
 
     @property
     def session(self) -> Any:
@@ -143,7 +149,7 @@ class Context:
     @session.setter
     def session(self, session: Any) -> None:
         if session is not None:
-            self._result = None  # of a block before, which failed
+            self._completion = None  # of a block before, which failed
         self._session = session
 
     def _worker(self, what: str) -> Host:
@@ -176,14 +182,33 @@ class Handler:
     """What this worker puts around the function; see ``services.surroundings``."""
     signature: inspect.Signature = field(repr=False)
     context_parameter: str | None = None
+    codec: Codec | None = None
+    """The form of arguments and results; None is JSON."""
+    raises: tuple[type[Exception], ...] = ()
+    """Exceptions that whoever waits for the result is given as they were."""
+    result_ttl: timedelta | None = None
+    """How long a result is kept; zero: not at all; None: as ``[retention] results`` says."""
+    max_arguments: int = SIZE_LIMIT
+    max_result: int = SIZE_LIMIT
+    """Bytes of a payload, and of a result."""
+    parameters: Parameters = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # see below
+    result: Result = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # see below
     exact: frozenset[str] | None = field(init=False, repr=False)
     """The names of all parameters, if all may be given by name: then nothing needs binding."""
 
     def __post_init__(self) -> None:
-        parameters = self.signature.parameters.values()
-        free = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
-        simple = not any(parameter.kind in free for parameter in parameters)
+        if self.parameters is None:  # a copy with other options has those of its original
+            hints = hints_of(self.function)
+            parameters = Parameters(self.name, self.signature, hints)
+            object.__setattr__(self, "parameters", parameters)
+            object.__setattr__(self, "result", Result(self.name, hints))
+        simple = self.parameters.closed
         object.__setattr__(self, "exact", frozenset(self.signature.parameters) if simple else None)
+        if self.codec is RAW and len(self.signature.parameters) != 1:
+            raise ConfigurationError(
+                f'{self.name}: with codec="raw" a handler has one parameter, the bytes, besides '
+                f"its context; this one has {len(self.signature.parameters)}."
+            )
 
     @property
     def place(self) -> str:
@@ -193,8 +218,55 @@ class Handler:
             return f"{self.function.__module__}.{self.name}"
         return f"{code.co_filename}:{code.co_firstlineno}"
 
+    def encode_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The payload of a task with these arguments. Raises PayloadError if they do not fit."""
+        named = self.check_arguments(args, kwargs)
+        if self.codec is None:
+            return self.parameters.encoded(named, limit=self.max_arguments)
+        value = next(iter(named.values())) if self.codec is RAW else named
+        payload = codecs.encoded(self.codec, value, "args")
+        if not payload:
+            raise PayloadError(f"{self.name}: args are no bytes at all, so nothing would be sent.")
+        check_size(payload, "args", limit=self.max_arguments)
+        return payload
+
+    def decode_arguments(
+        self, payload: bytes, context: Context
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What to call the function with. Raises PayloadError if the payload does not fit."""
+        if self.codec is None:
+            if self.exact is not None and (kwargs := self.parameters.read(payload)) is not None:
+                if self.context_parameter is not None:
+                    kwargs[self.context_parameter] = context
+                return (), kwargs
+            return self._call_arguments_as_annotated(payload, context)
+        value = codecs.decoded(self.codec, payload, "args")
+        if self.codec is RAW:
+            return self.call_arguments([value], {}, context)
+        if not isinstance(value, dict):
+            raise PayloadError(
+                f"args: the codec {self.codec.name!r} made a {type(value).__name__} of them, "
+                "not a dict by name."
+            )
+        return self.call_arguments([], value, context)
+
+    def encode_result(self, value: Any) -> bytes:
+        """What the function returned as bytes. Raises PayloadError if they cannot be stored."""
+        if self.codec is not None:
+            data = codecs.encoded(self.codec, value, "result")
+            check_size(data, "result", limit=self.max_result)
+            return data
+        if not self.result.is_json:
+            value = plain_of(value, "result")
+        return encode_result(value, limit=self.max_result)
+
     def check_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, as they travel. Raises PayloadError if they do not fit."""
+        if self.exact is not None and len(args) + len(kwargs) == len(self.exact):
+            named: dict[str, Any] = dict(zip(self.parameters.places, args, strict=False))
+            named.update(kwargs)
+            if named.keys() == self.exact:  # so none of them was given twice
+                return named
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -215,7 +287,26 @@ class Handler:
             raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
         if self.context_parameter is None:
             return bound.args, bound.kwargs
-        given = {self.context_parameter: context}
+        return self._with_context(bound, context)
+
+    def _call_arguments_as_annotated(
+        self, payload: bytes, context: Context
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The long way: another producer's form of arguments, or a fault to be told."""
+        args, kwargs = decode_arguments(payload)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
+        bound.arguments |= self.parameters.converted(bound.arguments)
+        if self.context_parameter is None:
+            return bound.args, bound.kwargs
+        return self._with_context(bound, context)
+
+    def _with_context(
+        self, bound: inspect.BoundArguments, context: Context
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        given = {str(self.context_parameter): context}
         kinds = [self.signature.parameters[key].kind for key in bound.arguments]
         if inspect.Parameter.VAR_POSITIONAL in kinds:
             return bound.args, bound.kwargs | given
@@ -288,7 +379,15 @@ class Registry:
         return self._handlers.get(name)
 
     def suggestion(self, name: str) -> str:
-        """Return `` Did you mean …?`` for a name that nobody registered, or nothing."""
+        """Return `` Did you mean …?`` for a name that nobody registered, or nothing.
+
+        For an old or a new version of a task that is registered it says which ones are.
+        """
+        wanted, version = split_version(name)
+        versions = [known for known in map(split_version, self._handlers) if known[0] == wanted]
+        if versions:
+            have = " and ".join(str(number) for _, number in sorted(versions))
+            return f" That is version {version} of {wanted!r}; here is {have}."
         return nearest(name, self._handlers)
 
     def __iter__(self) -> Iterator[Handler]:

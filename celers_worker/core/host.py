@@ -11,6 +11,7 @@ from celers_worker.core.task import Enqueued, NewTask
 
 if TYPE_CHECKING:
     from celers_worker.core.handler import Context
+    from celers_worker.core.outcome import Completed
 
 
 class HasTask(Protocol):
@@ -33,6 +34,9 @@ class Host(Protocol):
 
     def transaction_sync(self, context: Context) -> AbstractContextManager[Any]:
         """The same for a handler in a thread."""
+
+    def completion(self, context: Context, result: Any) -> Completed:
+        """The outcome of a run that ends with *result*. Raises PayloadError."""
 
     async def enqueue(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Add tasks, in the transaction that is open if there is one."""

@@ -33,6 +33,22 @@ def check_task_name(name: object) -> str:
     )
 
 
+def versioned(name: str, version: object) -> str:
+    """The name in the database of a task's *version*: ``send``, then ``send:2``.
+
+    Raises ConfigurationError if *version* is not a whole number from 1.
+    """
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= 999_999:
+        raise ConfigurationError(f"version is {version!r}: it must be a whole number from 1.")
+    return name if version == 1 else check_task_name(f"{name}:{version}")
+
+
+def split_version(name: str) -> tuple[str, int]:
+    """The name and the version of a task's name in the database."""
+    stem, colon, number = name.rpartition(":")
+    return (stem, int(number)) if colon and number.isascii() and number.isdigit() else (name, 1)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``Did you mean 'x'?`` with a space before it, or nothing if no known name is close."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -97,6 +97,11 @@ def check_timeout(value: Duration | None) -> timedelta | None:
     return timeout
 
 
+def check_ttl(value: Duration | None) -> timedelta | None:
+    """Return how long a result is kept, zero for not at all, or raise ConfigurationError."""
+    return None if value is None else parse_duration(value, name="result_ttl")
+
+
 def _instant(at: object) -> datetime:
     if not isinstance(at, datetime):
         raise ConfigurationError(f"at is {at!r}: pass a datetime with a time zone, or use delay.")

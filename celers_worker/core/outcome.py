@@ -7,17 +7,21 @@ worker died with it; a release, a snooze and a shutdown do not count.
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from celers_worker.core import signals
 from celers_worker.core.errors import PayloadError
+from celers_worker.core.exceptions import fields_of, type_name
 from celers_worker.core.payload import encode_result
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import Task
+
+if TYPE_CHECKING:
+    from celers_worker.core.handler import Handler
 
 #: Longer texts are cut in the middle: the first frames and the last line are what people read.
 MESSAGE_LIMIT = 4_000
@@ -26,11 +30,15 @@ TRACEBACK_LIMIT = 32_000
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one attempt failed: the exception's type, message and traceback, cut to a bound."""
+    """Why one attempt failed: the exception's type, message and traceback, cut to a bound.
+
+    ``data``: the fields of an exception that its handler declares, as JSON.
+    """
 
     type: str
     message: str
     traceback: str = ""
+    data: bytes | None = None
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" if self.message else self.type
@@ -38,9 +46,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The handler returned; ``result`` is its value as JSON, or None for None."""
+    """The handler returned; ``result`` is its value as JSON, or None for None.
+
+    With a value go the seconds its run took, the codec if it is not JSON, and how long it is kept
+    if that is not for ``[retention] results`` to say.
+    """
 
     result: bytes | None = None
+    runtime: float | None = field(default=None, compare=False)
+    codec: str | None = None
+    keep: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +88,15 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Will not be tried again: attempts are used up, or trying again cannot help."""
+    """Will not be tried again: attempts are used up, or trying again cannot help.
+
+    ``runtime`` and ``keep`` as of Completed; what is kept is the failure.
+    """
 
     reason: str
     failure: Failure
+    runtime: float | None = field(default=None, compare=False)
+    keep: timedelta | None = None
 
 
 Outcome: TypeAlias = Completed | Retry | Release | Cancelled | Expired | Dead
@@ -111,20 +131,42 @@ def worker_lost(worker: str) -> Failure:
     return Failure("WorkerLost", f"worker {worker} stopped renewing its lease")
 
 
-_NOTHING = Completed()
+#: The outcome of most runs.
+NOTHING = Completed()
+_AT_ONCE = timedelta(0)
 
 
-def outcome_of_value(value: object) -> Outcome:
-    """Turn what a handler returned into an outcome.
+def outcome_of_value(
+    value: object, handler: Handler | None = None, *, runtime: float | None = None
+) -> Outcome:
+    """Turn what a handler returned into an outcome; *runtime*: the seconds that it took.
 
     A result that cannot be stored does not repeat work that was done: the task is dead, at once.
     """
     if value is None:
-        return _NOTHING
+        return NOTHING
     try:
-        return Completed(encode_result(value))
+        if handler is None:
+            return Completed(encode_result(value), runtime)
+        if handler.result_ttl == _AT_ONCE:
+            return NOTHING
+        codec = None if handler.codec is None else handler.codec.name
+        return Completed(handler.encode_result(value), runtime, codec, handler.result_ttl)
     except PayloadError as error:
-        return Dead("its result cannot be stored", failure_of(error))
+        return Dead("its result cannot be stored", failure_of(error), runtime)
+
+
+def outcome_of_failure(
+    task: Task, error: BaseException, handler: Handler, *, runtime: float | None
+) -> Outcome:
+    """``outcome_of_error`` by what *handler* declares, with what is kept of a final failure."""
+    if isinstance(error, signals.Complete):
+        return outcome_of_value(error.result, handler, runtime=runtime)
+    outcome = outcome_of_error(task, error, handler.retry)
+    if not isinstance(outcome, Dead):
+        return outcome
+    failure = replace(outcome.failure, data=fields_of(error, handler.raises))
+    return Dead(outcome.reason, failure, runtime, handler.result_ttl)
 
 
 def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> Outcome:
@@ -154,12 +196,7 @@ def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> O
 
 def failure_of(error: BaseException) -> Failure:
     """Describe *error*; never fails itself, whatever the exception's own methods do."""
-    kind = type(error)
-    name = (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__}.{kind.__qualname__}"
-    )
+    name = type_name(type(error))
     try:
         trace = "".join(traceback.format_exception(error))
     except BaseException:

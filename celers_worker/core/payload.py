@@ -2,7 +2,8 @@
 
 What is refused is refused here, before any SQL: what is not JSON, NaN and Infinity, NUL (which
 PostgreSQL cannot hold in JSON), lone surrogates (which are no Unicode), keys that are not text,
-nesting deeper than 30 levels, and more than 1 MiB. Every error names the place: ``args.user[3]``.
+nesting deeper than 30 levels, and more bytes than the limit, by default 1 MiB. Every error names
+the place: ``args.user[3]``.
 """
 
 from __future__ import annotations
@@ -18,24 +19,26 @@ from celers_worker.core.errors import PayloadError
 
 SIZE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 30
+#: The settings that raise the limits, by what is too large.
+_SETTINGS = {"args": "limits.arguments", "result": "limits.result"}
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _FORBIDDEN = re.compile("[\0\ud800-\udfff]")
 
 
-def encode_arguments(arguments: Mapping[str, object]) -> bytes:
+def encode_arguments(arguments: Mapping[str, object], *, limit: int = SIZE_LIMIT) -> bytes:
     """Encode keyword arguments. Raises PayloadError; on it nothing has been written."""
-    return _checked(arguments, "args")
+    return encode_checked(arguments, "args", limit=limit)
 
 
-def encode_result(value: object) -> bytes:
+def encode_result(value: object, *, limit: int = SIZE_LIMIT) -> bytes:
     """Encode what a handler returned. Raises PayloadError."""
-    return _checked(value, "result")
+    return encode_checked(value, "result", limit=limit)
 
 
 def check_json(value: object, name: str) -> None:
     """Raise PayloadError if *value*, called *name*, is not JSON that every database can hold."""
-    _checked(value, name)
+    encode_checked(value, name, limit=SIZE_LIMIT)
 
 
 def check_text(text: str, name: str) -> None:
@@ -77,18 +80,25 @@ def decode_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
             return [value], {}
 
 
-def _checked(value: object, root: str) -> bytes:
+def encode_checked(value: object, root: str, *, limit: int) -> bytes:
+    """Encode *value*, called *root*, as JSON that every database can hold. Raises PayloadError."""
     _check(value, lambda: root, 0)
     try:
         encoded = _encode(value)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise PayloadError(f"{root} cannot be stored as JSON: {error}") from None
-    if len(encoded) > SIZE_LIMIT:
-        raise PayloadError(
-            f"{root} takes {len(encoded):,} bytes as JSON, more than the limit of {SIZE_LIMIT:,}. "
-            "Store the data elsewhere and pass a reference to it."
-        )
+    check_size(encoded, root, limit=limit, form=" as JSON")
     return encoded
+
+
+def check_size(encoded: bytes, root: str, *, limit: int, form: str = "") -> None:
+    """Raise PayloadError if *encoded*, called *root*, has more than *limit* bytes."""
+    if len(encoded) > limit:
+        setting = f", or raise {_SETTINGS[root]}" if root in _SETTINGS else ""
+        raise PayloadError(
+            f"{root} takes {len(encoded):,} bytes{form}, more than the limit of {limit:,}. "
+            f"Store the data elsewhere and pass a reference to it{setting}."
+        )
 
 
 def _check(value: object, path: Callable[[], str], depth: int) -> None:

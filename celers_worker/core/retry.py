@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar
 
 from celers_worker.core.backoff import Backoff, exponential
+from celers_worker.core.errors import ConfigurationError
+
+Errors: TypeAlias = type[BaseException] | Iterable[type[BaseException]]
+E = TypeVar("E", bound=BaseException)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +50,16 @@ class RetryPolicy:
             return chosen.delay(failures)
         except Exception:
             return exponential().delay(failures)
+
+
+def exception_classes(
+    errors: Errors,
+    *,
+    of: type[E] = BaseException,  # type: ignore[assignment]  # the default of the default
+) -> tuple[type[E], ...]:
+    """One exception class or several as a tuple. Raises ConfigurationError for anything else."""
+    found: tuple[Any, ...] = (errors,) if isinstance(errors, type) else tuple(errors)
+    for one in found:
+        if not (isinstance(one, type) and issubclass(one, of)):
+            raise ConfigurationError(f"{one!r} is no exception class.")
+    return found

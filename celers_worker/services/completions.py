@@ -17,10 +17,10 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from celers_worker.core.errors import CelersError, LeaseLost, StoreError
+from celers_worker.core.errors import CelersError, LeaseLost, PayloadError, StoreError
 from celers_worker.core.events import Events, LeasesLost, TaskEnded, TasksSettled
 from celers_worker.core.handler import Context
-from celers_worker.core.outcome import Completed, Settlement
+from celers_worker.core.outcome import NOTHING, Completed, Dead, Settlement, outcome_of_value
 from celers_worker.services.identity import Identity
 from celers_worker.services.run import Run, Stop
 from celers_worker.services.runner import Runner
@@ -56,7 +56,7 @@ class Completions:
         async with self._sessions.open() as opened:
             with _session_of(context, opened.session):
                 yield opened.session
-            settlement = Settlement(run.task, Completed(context.result))
+            settlement = Settlement(run.task, context.completion or NOTHING)
             began = time.perf_counter()
             held = await opened.settle(self._identity.id, settlement)
             if held:
@@ -73,7 +73,7 @@ class Completions:
         with self._sessions.open_sync() as opened:
             with _session_of(context, opened.session):
                 yield opened.session
-            settlement = Settlement(run.task, Completed(context.result))
+            settlement = Settlement(run.task, context.completion or NOTHING)
             began = time.perf_counter()
             held = opened.settle(self._identity.id, settlement)
             if held:
@@ -81,6 +81,15 @@ class Completions:
                 self.on_loop(self._decide(run, settlement, _answer_of(opened.commit), began))
         if not held:
             self._on_loop(self._lost, run)
+
+    def completion(self, context: Context, result: object) -> Completed:
+        """The outcome of a run that ends with *result*. Raises PayloadError."""
+        run = self._runner.runs[context.task.id]
+        outcome = outcome_of_value(result, run.handler, runtime=time.monotonic() - run.started)
+        if isinstance(outcome, Dead):
+            raise PayloadError(outcome.failure.message)
+        assert isinstance(outcome, Completed), "a value completes a task, or cannot be stored"
+        return outcome
 
     # --- on the loop ---
 

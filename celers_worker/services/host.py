@@ -10,6 +10,7 @@ from typing import Any
 
 from celers_worker.core.errors import LeaseLost, StoreError
 from celers_worker.core.handler import Context
+from celers_worker.core.outcome import Completed
 from celers_worker.core.progress import Progress
 from celers_worker.core.task import Enqueued, NewTask, Task
 from celers_worker.services.completions import Completions
@@ -50,6 +51,10 @@ class WorkerHost:
     def transaction_sync(self, context: Context) -> AbstractContextManager[Any]:
         """See ``Context.transaction_sync``."""
         return self._completions.transaction_sync(context)
+
+    def completion(self, context: Context, result: Any) -> Completed:
+        """The outcome of a run that ends with *result*. Raises PayloadError."""
+        return self._completions.completion(context, result)
 
     async def enqueue(self, context: Context, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """In the open transaction, which workers see when it is committed; else at once."""

@@ -26,18 +26,17 @@ from celers_worker.core.events import (
 from celers_worker.core.handler import Context, Registry
 from celers_worker.core.host import Host
 from celers_worker.core.outcome import (
+    NOTHING,
     Cancelled,
-    Completed,
     Dead,
     Expired,
     Outcome,
     Release,
     Settlement,
     failure_of,
-    outcome_of_error,
+    outcome_of_failure,
     outcome_of_value,
 )
-from celers_worker.core.payload import decode_arguments
 from celers_worker.core.task import Task
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes
@@ -220,7 +219,7 @@ class Runner:
                 value = await self._in_thread(run, args, kwargs)
             else:
                 value = await run.handler.function(*args, **kwargs)
-            outcome = outcome_of_value(value)
+            outcome = NOTHING if value is None else self._outcome_of_value(run, value)
         except BaseException as error:
             # SystemExit and its like are the handler's failure, not the worker's end.
             outcome = self._outcome_of_error(run, error)
@@ -241,17 +240,23 @@ class Runner:
             raise value
         return value
 
+    def _outcome_of_value(self, run: Run, value: object) -> Outcome:
+        return outcome_of_value(value, run.handler, runtime=time.monotonic() - run.started)
+
     def _outcome_of_error(self, run: Run, error: BaseException) -> Outcome:
-        policy = run.handler.retry
         match run.stop:
             case Stop.TIMEOUT:
-                return outcome_of_error(run.task, TimeoutError(run.reason), policy)
+                return self._outcome_of_failure(run, TimeoutError(run.reason))
             case Stop.CANCEL:
                 return Cancelled(run.reason)
             case Stop.SHUTDOWN | Stop.LEASE_LOST:
                 return Release(reason=run.reason)
             case None:
-                return outcome_of_error(run.task, error, policy)
+                return self._outcome_of_failure(run, error)
+
+    def _outcome_of_failure(self, run: Run, error: BaseException) -> Outcome:
+        runtime = time.monotonic() - run.started
+        return outcome_of_failure(run.task, error, run.handler, runtime=runtime)
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.timer is not None:
@@ -273,7 +278,7 @@ class Runner:
             self._settler.put(settlement)
             if self._events.wants(TaskEnded):
                 self._events.emit(TaskEnded(settlement, time.monotonic() - run.started))
-        elif run.completed and outcome not in (Completed(), Completed(run.context.result)):
+        elif run.completed and outcome not in (NOTHING, run.context.completion):
             self._events.emit(OutcomeIgnored(Settlement(run.task, outcome)))
 
     def _remove(self, run: Run) -> None:
@@ -330,7 +335,7 @@ class Runner:
 
 def _arguments(run: Run) -> tuple[tuple[Any, ...], dict[str, Any]] | Dead:
     try:
-        return run.handler.call_arguments(*decode_arguments(run.task.payload), run.context)
+        return run.handler.decode_arguments(run.task.payload, run.context)
     except PayloadError as error:
         return Dead("its arguments do not fit the handler", failure_of(error))
 

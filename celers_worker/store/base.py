@@ -23,6 +23,7 @@ from celers_worker.core.outcome import Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
 from celers_worker.store import server
 from celers_worker.store.deadline import bounded
+from celers_worker.store.ended import EndedHints
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.levels import Levels
 from celers_worker.store.transaction import Transaction
@@ -152,6 +153,10 @@ class Store:
         while True:
             await asyncio.sleep(self.poll_pause)
             yield Wakeup()
+
+    def ended_hints(self) -> EndedHints:
+        """What tells who waits for results that tasks have ended; not connected yet."""
+        return EndedHints()
 
     # --- inside ---
 

@@ -124,6 +124,7 @@ def purge_dead(transaction: Transaction, wanted: TaskFilter, *, limit: int = 500
     ids = _locked(transaction, dead_letters, conditions(dead_letters, wanted), limit)
     if ids:
         transaction.connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(ids)))
+        transaction.connection.execute(delete(results).where(results.c.task_id.in_(ids)))
     return len(ids)
 
 

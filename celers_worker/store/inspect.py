@@ -11,7 +11,6 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from celers_worker.core.payload import decode
 from celers_worker.core.task import ARCHIVED, LIVE, TaskState
 from celers_worker.store import sql
 from celers_worker.store.schema import (
@@ -19,7 +18,6 @@ from celers_worker.store.schema import (
     archive,
     attempts,
     dead_letters,
-    results,
     tasks,
 )
 from celers_worker.store.transaction import Transaction
@@ -54,16 +52,6 @@ class Attempt:
     error_type: str
     error_message: str
     traceback: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """What is known of a task to who waits for it."""
-
-    state: TaskState
-    value: Any = None
-    error: str | None = None
-    traceback: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,38 +140,6 @@ def attempts_of(transaction: Transaction, task_id: UUID) -> list[Attempt]:
         )
         for row in rows
     ]
-
-
-def ending_of(transaction: Transaction, task_id: UUID) -> Ending | None:
-    """How a task ended, or for a live one only its state; None: there is no such task."""
-    for table in (tasks, archive, dead_letters):
-        row = transaction.connection.execute(
-            select(table.c.state, table.c.error_message).where(table.c.id == task_id).limit(1)
-        ).first()
-        if row is None:
-            continue
-        state = TaskState(row.state)
-        if state is TaskState.COMPLETED:
-            return Ending(state=state, value=result_of(transaction, task_id))
-        traces = [attempt.traceback for attempt in attempts_of(transaction, task_id)]
-        return Ending(
-            state=state, error=row.error_message, traceback=traces[-1] if traces else None
-        )
-    # A result outlives its task if its retention says so.
-    value = _stored_result(transaction, task_id)
-    return None if value is None else Ending(state=TaskState.COMPLETED, value=decode(value))
-
-
-def result_of(transaction: Transaction, task_id: UUID) -> Any:
-    """What the handler returned; None too if it returned nothing or its time is over."""
-    value = _stored_result(transaction, task_id)
-    return None if value is None else decode(value)
-
-
-def _stored_result(transaction: Transaction, task_id: UUID) -> bytes | None:
-    query = select(results.c.result).where(results.c.task_id == task_id)
-    value: bytes | None = transaction.connection.execute(query).scalar()
-    return value
 
 
 def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -208,9 +208,10 @@ def prune(
     counts["dead"] = _delete_old(
         transaction, dead_letters, dead_letters.c.failed_at, retention["dead"], limit
     )
+    kept_by_default = results.c.expires_at.is_(None)
     counts["results"] = _delete_old(
-        transaction, results, results.c.created_at, retention["results"], limit
-    )
+        transaction, results, results.c.created_at, retention["results"], limit, kept_by_default
+    ) + _delete_old(transaction, results, results.c.expires_at, timedelta(0), limit)
     counts["attempts"] = _delete_old(
         transaction, attempts, attempts.c.failed_at, max(retention.values()), limit
     )

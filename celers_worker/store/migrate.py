@@ -119,6 +119,32 @@ def create_index(name: str, table: str, columns: Sequence[str], **options: Any) 
         op.create_index(name, table, columns, **options)
 
 
+def add_columns(table: str, *columns: Column[Any]) -> None:
+    """Add the columns that a table has not got."""
+    known = set() if _offline() else _column_names(table)
+    for column in columns:
+        if column.name not in known:
+            op.add_column(table, column)
+
+
+def drop_columns(table: str, *names: str) -> None:
+    """Drop the columns that a table has."""
+    known = set(names) if _offline() else _column_names(table)
+    for name in names:
+        if name in known:
+            op.drop_column(table, name)
+
+
+def drop_index(name: str, table: str) -> None:
+    """Drop an index if it exists."""
+    if _offline() or name in {index["name"] for index in inspect(op.get_bind()).get_indexes(table)}:
+        op.drop_index(name, table)
+
+
+def _column_names(table: str) -> set[str]:
+    return {column["name"] for column in inspect(op.get_bind()).get_columns(table)}
+
+
 def drop_table(name: str) -> None:
     """Drop a table if it exists."""
     if _offline() or inspect(op.get_bind()).has_table(name):

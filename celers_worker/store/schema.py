@@ -194,13 +194,24 @@ attempts = Table(
     **_MYSQL,
 )
 
-#: What handlers returned, when it was not None.
+#: What handlers returned, when it was not None, and why tasks failed for good. ``result`` is empty
+#: for a failure; ``expires_at`` is null for what is kept as ``[retention] results`` says.
 results = Table(
     "celers_task_results",
     metadata,
     Column("task_id", Id(), primary_key=True),
     Column("result", _bytes(), nullable=False),
     Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("state", _name(20), nullable=False, server_default="completed"),
+    Column("task_name", _name(255)),
+    Column("codec", _name(64)),
+    Column("runtime", Double),
+    Column("error_type", _name(255)),
+    Column("error_message", _long_text()),
+    Column("error_data", _bytes()),
+    Column("traceback", _long_text()),
+    Column("expires_at", UtcDateTime()),
+    Index("idx_results_expires_at", "expires_at"),
     Index("idx_results_created_at", "created_at"),
     **_MYSQL,
 )

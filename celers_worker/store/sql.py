@@ -165,3 +165,38 @@ def _ignore_mysql(element: insert_ignore, compiler: Any, **options: Any) -> str:
     # With the table's name: an INSERT from a SELECT has the column twice.
     key = f"{element.table.name}.{next(iter(element.table.primary_key)).name}"
     return f"{compiler.visit_insert(element, **options)} ON DUPLICATE KEY UPDATE {key} = {key}"
+
+
+class insert_or_replace(Insert):  # noqa: N801 - it reads as the SQL function it stands for
+    """An INSERT that takes the place of a row with the same key."""
+
+    inherit_cache = True
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+
+
+@compiles(insert_or_replace, "postgresql")
+@compiles(insert_or_replace, "sqlite")
+def _replace(element: insert_or_replace, compiler: Any, **options: Any) -> str:
+    keys = ", ".join(column.name for column in element.table.primary_key)
+    changed = ", ".join(f"{name} = excluded.{name}" for name in _not_keys(element.table))
+    text = compiler.visit_insert(element, **options)
+    return f"{text} ON CONFLICT ({keys}) DO UPDATE SET {changed}"
+
+
+@compiles(insert_or_replace, "mysql")
+@compiles(insert_or_replace, "mariadb")
+def _replace_mysql(element: insert_or_replace, compiler: Any, **options: Any) -> str:
+    # Not REPLACE, which deletes first. MariaDB knows VALUES() only, MySQL warns of it since 8.0.20.
+    text, names = compiler.visit_insert(element, **options), _not_keys(element.table)
+    dialect = compiler.dialect
+    if dialect._requires_alias_for_on_duplicate_key and not dialect.is_mariadb:
+        changed = ", ".join(f"{name} = fresh.{name}" for name in names)
+        return f"{text} AS fresh ON DUPLICATE KEY UPDATE {changed}"
+    changed = ", ".join(f"{name} = VALUES({name})" for name in names)
+    return f"{text} ON DUPLICATE KEY UPDATE {changed}"
+
+
+def _not_keys(table: Any) -> list[str]:
+    return [column.name for column in table.columns if not column.primary_key]

@@ -36,7 +36,6 @@ from celers_worker.store.schema import (
     attempts,
     dead_letters,
     queues,
-    results,
     tasks,
 )
 from celers_worker.store.types import Id, UtcDateTime
@@ -227,10 +226,6 @@ BURY: Insert = _moved_tasks(
     error_message=bindparam("message", type_=tasks.c.error_message.type),
     failed_at=sql.now(),
     reason=bindparam("why", type_=dead_letters.c.reason.type),
-)
-
-INSERT_RESULT: Insert = insert(results).values(
-    task_id=bindparam("of_task", type_=Id()), result=bindparam("value"), created_at=sql.now()
 )
 
 INSERT_ATTEMPT: Insert = sql.insert_ignore(attempts).values(

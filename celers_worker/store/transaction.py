@@ -31,9 +31,9 @@ from celers_worker.core.outcome import (
     Settlement,
 )
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task, TaskState
-from celers_worker.store import statements, sweeps
+from celers_worker.store import result_statements, statements, sweeps
 from celers_worker.store.levels import Level, Levels
-from celers_worker.store.values import adopted_values, chunks, new_values
+from celers_worker.store.values import adopted_values, chunks, new_values, result_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,13 @@ class Transaction:
         for task, outcome in by_kind[Dead]:
             message = str(outcome.failure)
             self.bury([task.id], reason=outcome.reason, message=message, failed=1)
+        self._keep_results(by_kind[Dead])
+        if any(by_kind[kind] for kind in (Completed, Cancelled, Expired, Dead)):
+            self.tell_ended()
         return settled
+
+    def tell_ended(self) -> None:
+        """Tell who waits for results that tasks have ended; not every database can."""
 
     def keep_partitions(self, retention: timedelta) -> None:
         """Make and drop partitions of the archive; only PostgreSQL has them."""
@@ -185,6 +191,8 @@ class Transaction:
     def archive_cancelled(self, ids: Sequence[UUID], reason: str) -> None:
         """Move tasks to the archive as cancelled; the caller has locked their rows."""
         self._archive(ids, TaskState.CANCELLED, reason)
+        if ids:
+            self.tell_ended()
 
     # --- inside ---
 
@@ -264,19 +272,23 @@ class Transaction:
         return kept
 
     def _complete(self, group: Sequence[tuple[Task, Completed]], *, keep: bool) -> None:
-        values = [
-            {"of_task": task.id, "value": outcome.result}
-            for task, outcome in group
-            if outcome.result is not None
-        ]
-        if values:
-            self.connection.execute(statements.INSERT_RESULT, values)
+        self._keep_results([one for one in group if one[1].result is not None])
         ids = [task.id for task, _ in group]
         if keep:
             self._archive(ids, TaskState.COMPLETED)
         else:
             for chunk in chunks(ids):
                 self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
+
+    def _keep_results(self, group: Sequence[tuple[Task, Completed | Dead]]) -> None:
+        """Keep values that were returned, and failures; with no time to be kept, not even once."""
+        values = [
+            result_values(task, outcome)
+            for task, outcome in group
+            if outcome.keep is None or outcome.keep > timedelta(0)
+        ]
+        if values:
+            self.connection.execute(result_statements.INSERT_RESULT, values)
 
     def _cancel(self, group: Sequence[tuple[Task, Cancelled]]) -> None:
         by_reason: defaultdict[str, list[UUID]] = defaultdict(list)

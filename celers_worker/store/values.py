@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from celers_worker.core.duration import LONGEST
-from celers_worker.core.task import DEFAULT_QUEUE, NewTask
+from celers_worker.core.outcome import Completed, Dead
+from celers_worker.core.task import DEFAULT_QUEUE, NewTask, Task, TaskState
 
 #: Ids in one IN list, rows in one INSERT: well under every server's limits.
 CHUNK = 1_000
@@ -28,6 +29,32 @@ def new_values(task: NewTask) -> dict[str, Any]:
         "new_expires": None if task.expires is None else task.expires.total_seconds(),
         "new_unique_key": task.unique_key,
         "new_fingerprint": task.fingerprint,
+    }
+
+
+def result_values(task: Task, outcome: Completed | Dead) -> dict[str, Any]:
+    """The binds of INSERT_RESULT: what is kept of *task* beside its own row."""
+    values: dict[str, Any] = {
+        "of_task": task.id,
+        "of_name": task.name,
+        "seconds": outcome.runtime,
+        "keep": None if outcome.keep is None else outcome.keep.total_seconds(),
+        **dict.fromkeys(("coded", "kind", "message", "data", "trace")),
+    }
+    if isinstance(outcome, Completed):
+        return values | {
+            "ended_as": TaskState.COMPLETED.value,
+            "value": outcome.result,
+            "coded": outcome.codec,
+        }
+    failure = outcome.failure
+    return values | {
+        "ended_as": TaskState.FAILED.value,
+        "value": b"",
+        "kind": failure.type,
+        "message": failure.message,
+        "data": failure.data,
+        "trace": failure.traceback,
     }
 
 

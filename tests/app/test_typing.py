@@ -26,6 +26,11 @@ def render(path: str) -> list[int]:
     return [len(path)]
 
 
+@app.task(version=2, raises=(ValueError, KeyError), result_ttl="1h", codec="raw")
+async def shrink(image: bytes) -> bytes:
+    return image[:10]
+
+
 @app.task()
 async def greet(context: Context, user_id: int) -> None:
     print(context.attempt, context.task.id, user_id)
@@ -62,12 +67,17 @@ async def right() -> None:
     await app.enqueue_many(send.call(user_id=i) for i in range(10))
     await fetch.enqueue("a")
     await news.enqueue(user_id=1)
+    async for ended in app.wait_for([later, task_id], timeout="1m"):
+        print(ended.id, ended.state, ended.result())
+    for state in [one.state for one in app.check_status_sync([str(task_id)]).values()]:
+        print(state, await task.forget())
     await app.enqueue("by-name", options=Options(delay="1h"), anything=task_id.hex)
 
 
 async def wrong() -> None:
     await send.enqueue(user_id="x")  # E: arg-type
     await send.enqueue()  # E: call-arg
+    await shrink.enqueue("text")  # E: arg-type
     await send.enqueue(1, subjekt="x")  # E: call-arg
     send.enqueue_sync(user_id=None)  # E: arg-type
     await render.enqueue(path=1)  # E: arg-type

@@ -52,7 +52,16 @@ def test_hostile_names_of_queues_are_refused_everywhere(workplace: Path, name: s
 
 @pytest.mark.parametrize("text", ["abc", "-1", str(2**70), "", "01a201bf"])
 @pytest.mark.parametrize(
-    "command", ["task show", "task cancel", "task retry", "task wait", "dlq show", "dlq requeue"]
+    "command",
+    [
+        "task show",
+        "task result",
+        "task cancel",
+        "task retry",
+        "task wait",
+        "dlq show",
+        "dlq requeue",
+    ],
 )
 def test_what_is_no_id_is_refused_before_the_database_is_asked(
     workplace: Path, command: str, text: str
@@ -242,11 +251,11 @@ def test_ctrl_c_while_waiting_is_130_and_no_traceback(direct: DirectStore, tmp_p
     ready = tmp_path / "ready"
     script = (
         "import pathlib, sys\n"
-        "from celers_worker.store import inspect\n"
-        "def told(transaction, task_id, read=inspect.ending_of):\n"
+        "from celers_worker.store import results\n"
+        "def told(transaction, ids, read=results.endings_of):\n"
         f"    pathlib.Path({str(ready)!r}).touch()\n"
-        "    return read(transaction, task_id)\n"
-        "inspect.ending_of = told\n"
+        "    return read(transaction, ids)\n"
+        "results.endings_of = told\n"
         "from celers_worker.cli import main\n"
         f"main(['task', 'wait', '{task_id}'])\n"
     )

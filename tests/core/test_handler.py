@@ -248,3 +248,11 @@ def test_the_place_of_a_callable_without_code_is_its_module():
     handler = handler_of(Caller())
     assert handler.place.endswith("send")
     assert typing.cast("str", handler.place).startswith(__name__)
+
+
+def test_another_version_of_a_task_is_told_by_its_number():
+    registry = Registry()
+    registry.add(handler_of(send, "send:2"))
+    assert registry.suggestion("send") == " That is version 1 of 'send'; here is 2."
+    registry.add(handler_of(first, "send:3"))
+    assert registry.suggestion("send:7") == " That is version 7 of 'send'; here is 2 and 3."

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.names import check_queue_name, check_task_name, nearest
+from celers_worker.core.names import (
+    check_queue_name,
+    check_task_name,
+    nearest,
+    split_version,
+    versioned,
+)
 
 HOSTILE = [
     "",
@@ -90,3 +96,24 @@ def test_the_nearest_known_name_is_suggested():
 @pytest.mark.parametrize(("name", "known"), [("zebra", ["lease"]), ("", ["lease"]), ("lease", [])])
 def test_nothing_is_suggested_if_no_name_is_near(name, known):
     assert nearest(name, known) == ""
+
+
+# --- versions ---
+
+
+def test_a_version_is_part_of_the_name_from_the_second_on():
+    assert [versioned("send", number) for number in (1, 2, 10)] == ["send", "send:2", "send:10"]
+    for name in ("send", "send:2", "shop.send:10"):
+        assert versioned(*split_version(name)) == name
+    assert split_version("send:x") == ("send:x", 1)
+
+
+@pytest.mark.parametrize("version", [0, -1, 1.0, "2", True, None, 1_000_000])
+def test_a_version_is_a_whole_number_from_1(version):
+    with pytest.raises(ConfigurationError, match="it must be a whole number from 1"):
+        versioned("send", version)
+
+
+def test_a_name_with_its_version_is_no_longer_than_any_name():
+    with pytest.raises(ConfigurationError, match="cannot name a task"):
+        versioned("a" * 254, 2)

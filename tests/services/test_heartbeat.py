@@ -10,7 +10,7 @@ from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import LeasesLost, SettleRefused
 from celers_worker.core.task import Task, TaskState
 from celers_worker.services.heartbeat import Heartbeat
-from celers_worker.store import control, inspect, survey
+from celers_worker.store import control, inspect, results, survey
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.inspect import TaskFilter
 from tests.services.conftest import MakeStaff
@@ -199,7 +199,7 @@ async def test_to_cancel_what_has_ended_does_nothing(
     await staff.crew.settler.tick()
     done = direct.run(control.cancel, TaskFilter(ids=[task.id]), "too late")
     assert (done.cancelled, done.requested) == ([], [])
-    assert direct.run(inspect.ending_of, task.id).state is TaskState.COMPLETED  # type: ignore[union-attr]  # it is there
+    assert direct.run(results.ending_of, task.id).state is TaskState.COMPLETED  # type: ignore[union-attr]  # it is there
 
 
 async def test_a_task_that_ends_while_its_lease_is_looked_up_is_not_taken_for_lost(

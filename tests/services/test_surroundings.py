@@ -115,7 +115,7 @@ async def test_a_middleware_changes_what_is_enqueued_and_what_is_returned(app: C
     app.middleware(Tagged())
 
     @app.task()
-    async def work() -> str:
+    async def work() -> Any:
         return "done"
 
     task = await work.enqueue()

@@ -8,7 +8,7 @@ from celers_worker.core.outcome import Cancelled, Completed, Expired, Release, S
 from celers_worker.core.payload import encode_result
 from celers_worker.core.task import TaskState
 from celers_worker.store import StoreOptions, inspect, maintenance
-from celers_worker.store.inspect import Ending
+from celers_worker.store.results import Ending, ending_of
 from tests.store.steps import (
     BROKEN,
     DONE,
@@ -36,15 +36,15 @@ async def test_a_completed_task_leaves_nothing(forgetful, direct):
     assert sorted(settled) == ids(tasks)
     assert live_rows(direct) == []
     assert [await forgetful.run(inspect.task, task.id) for task in tasks] == [None] * 3
-    assert await forgetful.run(inspect.ending_of, tasks[0].id) is None
+    assert await forgetful.run(ending_of, tasks[0].id) is None
 
 
 async def test_what_it_returned_is_kept_and_tells_that_it_completed(forgetful):
     task = await enqueue_and_claim(forgetful)
     assert await settle(forgetful, task, Completed(encode_result({"sum": 3})))
     assert await forgetful.run(inspect.task, task.id) is None
-    assert await forgetful.run(inspect.ending_of, task.id) == Ending(
-        state=TaskState.COMPLETED, value={"sum": 3}
+    assert await forgetful.run(ending_of, task.id) == Ending(
+        state=TaskState.COMPLETED, result=encode_result({"sum": 3})
     )
 
 
@@ -69,7 +69,7 @@ async def test_a_lost_lease_deletes_nothing(forgetful):
     assert not await settle(forgetful, task)
     assert not await settle(forgetful, task, Completed(b"1"))
     assert (await forgetful.run(inspect.task, task.id)).state is TaskState.PENDING
-    assert await forgetful.run(inspect.result_of, task.id) is None
+    assert (await forgetful.run(ending_of, task.id)).value is None
 
 
 async def test_a_unique_key_is_free_again(forgetful):
@@ -89,4 +89,4 @@ async def test_a_result_outlives_its_archived_task_as_long_as_its_own_retention(
     retention = dict.fromkeys(kinds, week) | {"completed": timedelta(seconds=-1)}
     await store.run(maintenance.prune, retention)
     assert await store.run(inspect.task, task.id) is None
-    assert (await store.run(inspect.ending_of, task.id)).value == 7
+    assert (await store.run(ending_of, task.id)).value == 7

@@ -8,8 +8,9 @@ from celers_worker.core.errors import PayloadError
 from celers_worker.core.outcome import Cancelled, Completed, Expired, Retry
 from celers_worker.core.task import TaskState, new_id
 from celers_worker.store import control, inspect, survey
-from celers_worker.store.inspect import Ending, TaskFilter
+from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.maintenance import register
+from celers_worker.store.results import Ending, ending_of
 from tests.store.steps import (
     BROKEN,
     DONE,
@@ -72,8 +73,7 @@ async def test_a_task_is_found_wherever_it_is_kept(store, one_of_each):
 
 async def test_a_task_that_never_was_is_not_found(store):
     assert await store.run(inspect.task, new_id()) is None
-    assert await store.run(inspect.ending_of, new_id()) is None
-    assert await store.run(inspect.result_of, new_id()) is None
+    assert await store.run(ending_of, new_id()) is None
     assert await store.run(inspect.attempts_of, new_id()) == []
 
 
@@ -177,21 +177,26 @@ async def test_the_age_of_a_live_task_counts_from_its_enqueue(store, direct):
 @pytest.mark.parametrize(
     ("outcome", "ending"),
     [
-        (Completed(b'{"sum":3}'), Ending(state=TaskState.COMPLETED, value={"sum": 3})),
+        (Completed(b'{"sum":3}'), Ending(state=TaskState.COMPLETED, result=b'{"sum":3}')),
         (DONE, Ending(state=TaskState.COMPLETED)),
         (Cancelled("stopped"), Ending(state=TaskState.CANCELLED, error="stopped")),
         (Expired(), Ending(state=TaskState.EXPIRED)),
         (
             GONE_WRONG,
-            Ending(state=TaskState.FAILED, error=str(FAILURE), traceback=FAILURE.traceback),
+            Ending(
+                state=TaskState.FAILED,
+                error=str(FAILURE),
+                error_type=FAILURE.type,
+                traceback=FAILURE.traceback,
+            ),
         ),
-        (BROKEN, Ending(state=TaskState.PENDING, error=str(FAILURE), traceback=FAILURE.traceback)),
+        (BROKEN, Ending(state=TaskState.PENDING, error=str(FAILURE))),
     ],
 )
 async def test_who_waits_for_a_task_learns_how_it_ended(store, outcome, ending):
     task = await enqueue_and_claim(store)
     await settle(store, task, outcome)
-    assert await store.run(inspect.ending_of, task.id) == ending
+    assert await store.run(ending_of, task.id) == ending
 
 
 async def test_a_result_that_is_not_json_says_so(store, direct):
@@ -199,7 +204,7 @@ async def test_a_result_that_is_not_json_says_so(store, direct):
     await settle(store, task, Completed(b"1"))
     execute(direct, "UPDATE celers_task_results SET result = :broken", broken=b"{")
     with pytest.raises(PayloadError, match="not JSON"):
-        await store.run(inspect.result_of, task.id)
+        _ = (await store.run(ending_of, task.id)).value
 
 
 # --- queues ---

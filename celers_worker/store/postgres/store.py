@@ -19,7 +19,9 @@ from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
 from celers_worker.store import lease_statements
 from celers_worker.store.base import Store, StoreOptions, Wakeup
+from celers_worker.store.ended import EndedHints
 from celers_worker.store.postgres import claiming, enqueueing, settling
+from celers_worker.store.postgres.ended import PostgresEndedHints
 from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
 from celers_worker.store.postgres.listening import Listening
@@ -124,6 +126,10 @@ class PostgresStore(Store):
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
         return self._listening.wakeups()
 
+    def ended_hints(self) -> EndedHints:
+        """NOTIFY tells, on a connection of its own."""
+        return PostgresEndedHints(self.url, self.name, self.options)
+
     # --- inside ---
 
     def _hold(self) -> HeldConnection:
@@ -181,7 +187,7 @@ class PostgresStore(Store):
 
     async def _complete(self, settlements: Sequence[Settlement]) -> set[UUID]:
         with_value = [
-            (one.task.id, one.outcome.result)
+            (one.task, one.outcome)
             for one in settlements
             if isinstance(one.outcome, Completed) and one.outcome.result is not None
         ]
@@ -193,10 +199,7 @@ class PostgresStore(Store):
         statement = COMPLETE if keep else DISCARD
         if with_value:
             statement = COMPLETE_WITH_RESULTS if keep else DISCARD_WITH_RESULTS
-            values |= {
-                "of_tasks": [task_id for task_id, _ in with_value],
-                "values": [value for _, value in with_value],
-            }
+            values |= settling.result_arrays(with_value)
         [(count, some)] = await self._settles.fetch(statement, expected=len(settlements), **values)
         return set(values["ids"] if count == len(settlements) else some or ())
 

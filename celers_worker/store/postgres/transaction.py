@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from celers_worker.store.errors import Fault, fault_of
-from celers_worker.store.postgres import partitions
+from celers_worker.store.postgres import partitions, settling
 from celers_worker.store.transaction import Transaction
 
 #: NOTIFY's channels. Hints only: polling finds everything without them.
@@ -33,6 +33,10 @@ class PostgresTransaction(Transaction):
         self.connection.execute(
             text("SELECT pg_notify(:channel, '')"), {"channel": CONTROL_CHANNEL}
         )
+
+    def tell_ended(self) -> None:
+        """Notify those who wait for results, if there are any."""
+        self.connection.execute(settling.TELL_ENDED)
 
     def keep_partitions(self, retention: timedelta, *, ahead: int = 3) -> None:
         """Make the archive's partitions of the coming days, and drop those past *retention*."""

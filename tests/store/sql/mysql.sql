@@ -154,10 +154,6 @@ SELECT celers_tasks.id, celers_tasks.task_name, celers_tasks.payload, 'failed', 
 FROM celers_tasks
 WHERE celers_tasks.id IN (:ids, …);
 
--- INSERT_RESULT
-INSERT INTO celers_task_results (task_id, result, created_at)
-VALUES (:of_task, :value, UTC_TIMESTAMP(6));
-
 -- INSERT_ATTEMPT
 INSERT INTO celers_task_attempts (task_id, lease, attempt, worker_id, started_at, failed_at, error_type,
     error_message, traceback)
@@ -183,6 +179,62 @@ UPDATE celers_tasks
 SET state='pending', started_at=NULL, worker_id=NULL, error_message=:message,
     lease=(celers_tasks.lease + :lease_1), crash_count=(celers_tasks.crash_count + :crash_count_1)
 WHERE celers_tasks.id = :task_id;
+
+-- FORGET_RESULTS
+DELETE FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …);
+
+-- INSERT_RESULT
+INSERT INTO celers_task_results (task_id, result, created_at, state, task_name, codec, runtime, error_type,
+    error_message, error_data, traceback, expires_at)
+VALUES (:of_task, :value, UTC_TIMESTAMP(6), :ended_as, :of_name, :coded, :seconds, :kind, :message, :data,
+    :trace, TIMESTAMPADD(MICROSECOND, ROUND(:keep * 1000000), UTC_TIMESTAMP(6)))
+ON DUPLICATE KEY UPDATE result =
+VALUES(result), created_at =
+VALUES(created_at), state =
+VALUES(state), task_name =
+VALUES(task_name), codec =
+VALUES(codec), runtime =
+VALUES(runtime), error_type =
+VALUES(error_type), error_message =
+VALUES(error_message), error_data =
+VALUES(error_data), traceback =
+VALUES(traceback), expires_at =
+VALUES(expires_at);
+
+-- LIVE_STATES
+SELECT celers_tasks.id, celers_tasks.task_name, celers_tasks.state, celers_tasks.error_message
+FROM celers_tasks
+WHERE celers_tasks.id IN (:ids, …);
+
+-- ARCHIVED_ENDINGS
+SELECT celers_task_archive.id, celers_task_archive.task_name, celers_task_archive.state,
+    celers_task_archive.error_message, celers_task_archive.started_at, celers_task_archive.completed_at
+FROM celers_task_archive
+WHERE celers_task_archive.id IN (:ids, …);
+
+-- DEAD_ENDINGS
+SELECT celers_dead_letter_queue.id, celers_dead_letter_queue.task_name, celers_dead_letter_queue.state,
+    celers_dead_letter_queue.error_message, celers_dead_letter_queue.started_at,
+    celers_dead_letter_queue.completed_at
+FROM celers_dead_letter_queue
+WHERE celers_dead_letter_queue.id IN (:ids, …);
+
+-- RESULTS
+SELECT celers_task_results.task_id, celers_task_results.result, celers_task_results.created_at,
+    celers_task_results.state, celers_task_results.task_name, celers_task_results.codec,
+    celers_task_results.runtime, celers_task_results.error_type, celers_task_results.error_message,
+    celers_task_results.error_data, celers_task_results.traceback, celers_task_results.expires_at
+FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …)
+  AND (celers_task_results.expires_at IS NULL OR celers_task_results.expires_at > UTC_TIMESTAMP(6));
+
+-- FAILED_ATTEMPTS
+SELECT celers_task_attempts.task_id, celers_task_attempts.error_type, celers_task_attempts.error_message,
+    celers_task_attempts.traceback
+FROM celers_task_attempts
+WHERE celers_task_attempts.task_id IN (:ids, …)
+ORDER BY celers_task_attempts.task_id, celers_task_attempts.lease;
 
 -- sweep of two queues
 WITH RECURSIVE `each` AS (SELECT CAST(:queue_0 AS CHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin) AS queue_name

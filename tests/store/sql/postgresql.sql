@@ -157,10 +157,6 @@ SELECT celers_tasks.id, celers_tasks.task_name, celers_tasks.payload, 'failed', 
 FROM celers_tasks
 WHERE celers_tasks.id IN (:ids, …);
 
--- INSERT_RESULT
-INSERT INTO celers_task_results (task_id, result, created_at)
-VALUES (:of_task::UUID, :value, statement_timestamp());
-
 -- INSERT_ATTEMPT
 INSERT INTO celers_task_attempts (task_id, lease, attempt, worker_id, started_at, failed_at, error_type,
     error_message, traceback)
@@ -189,6 +185,56 @@ SET state='pending', started_at=NULL, worker_id=NULL, error_message=:message::VA
     lease=(celers_tasks.lease + :lease_1::BIGINT),
     crash_count=(celers_tasks.crash_count + :crash_count_1::INTEGER)
 WHERE celers_tasks.id = :task_id::UUID;
+
+-- FORGET_RESULTS
+DELETE FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …);
+
+-- INSERT_RESULT
+INSERT INTO celers_task_results (task_id, result, created_at, state, task_name, codec, runtime, error_type,
+    error_message, error_data, traceback, expires_at)
+VALUES (:of_task::UUID, :value, statement_timestamp(), :ended_as::VARCHAR, :of_name::VARCHAR, :coded::VARCHAR,
+    :seconds, :kind::VARCHAR, :message::VARCHAR, :data, :trace::VARCHAR,
+    (statement_timestamp() + make_interval(secs => :keep)))
+ON CONFLICT (task_id) DO UPDATE
+SET result = excluded.result, created_at = excluded.created_at, state = excluded.state,
+    task_name = excluded.task_name, codec = excluded.codec, runtime = excluded.runtime,
+    error_type = excluded.error_type, error_message = excluded.error_message,
+    error_data = excluded.error_data, traceback = excluded.traceback, expires_at = excluded.expires_at;
+
+-- LIVE_STATES
+SELECT celers_tasks.id, celers_tasks.task_name, celers_tasks.state, celers_tasks.error_message
+FROM celers_tasks
+WHERE celers_tasks.id IN (:ids, …);
+
+-- ARCHIVED_ENDINGS
+SELECT celers_task_archive.id, celers_task_archive.task_name, celers_task_archive.state,
+    celers_task_archive.error_message, celers_task_archive.started_at, celers_task_archive.completed_at
+FROM celers_task_archive
+WHERE celers_task_archive.id IN (:ids, …);
+
+-- DEAD_ENDINGS
+SELECT celers_dead_letter_queue.id, celers_dead_letter_queue.task_name, celers_dead_letter_queue.state,
+    celers_dead_letter_queue.error_message, celers_dead_letter_queue.started_at,
+    celers_dead_letter_queue.completed_at
+FROM celers_dead_letter_queue
+WHERE celers_dead_letter_queue.id IN (:ids, …);
+
+-- RESULTS
+SELECT celers_task_results.task_id, celers_task_results.result, celers_task_results.created_at,
+    celers_task_results.state, celers_task_results.task_name, celers_task_results.codec,
+    celers_task_results.runtime, celers_task_results.error_type, celers_task_results.error_message,
+    celers_task_results.error_data, celers_task_results.traceback, celers_task_results.expires_at
+FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …)
+  AND (celers_task_results.expires_at IS NULL OR celers_task_results.expires_at > statement_timestamp());
+
+-- FAILED_ATTEMPTS
+SELECT celers_task_attempts.task_id, celers_task_attempts.error_type, celers_task_attempts.error_message,
+    celers_task_attempts.traceback
+FROM celers_task_attempts
+WHERE celers_task_attempts.task_id IN (:ids, …)
+ORDER BY celers_task_attempts.task_id, celers_task_attempts.lease;
 
 -- sweep of two queues
 WITH RECURSIVE each AS (SELECT CAST(:queue_0 AS VARCHAR(128)) AS queue_name
@@ -560,7 +606,9 @@ WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS
     FROM gone)
 SELECT count(gone.id) AS count_1,
     CASE WHEN (count(gone.id) != $3::BIGINT) THEN array_agg(gone.id) END AS anon_1
-FROM gone;
+FROM gone
+WHERE (SELECT count(pg_notify('celers_ended', '')) AS count_2
+    WHERE NOT pg_try_advisory_xact_lock_shared(1667591282)) >= 0;
 
 -- COMPLETE_WITH_RESULTS, on asyncpg
 WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS held(id, lease)
@@ -586,13 +634,24 @@ WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS
         gone.unique_key AS unique_key, gone.fingerprint AS fingerprint, gone.group_id AS group_id,
         gone.chord_id AS chord_id, gone.workflow_id AS workflow_id, gone.waits_for AS waits_for,
         gone.cancel_requested_at AS cancel_requested_at, gone.cancel_reason AS cancel_reason
-    FROM gone), stored AS (INSERT INTO celers_task_results (task_id, result, created_at)
-    SELECT value.task_id AS task_id, value.result AS result, statement_timestamp() AS now_2
-    FROM unnest($3::UUID[], $4::BYTEA[]) AS value(task_id, result), gone
-    WHERE gone.id = value.task_id)
+    FROM gone), stored AS (INSERT INTO celers_task_results (task_id, result, created_at, state, task_name,
+        codec, runtime, expires_at)
+    SELECT value.task_id AS task_id, value.result AS result, statement_timestamp() AS now_2, 'completed',
+        value.task_name AS task_name, value.codec AS codec, value.runtime AS runtime,
+        (statement_timestamp() + make_interval(secs => value.keep)) AS later_1
+    FROM unnest($3::UUID[], $4::TEXT[], $5::BYTEA[], $6::TEXT[], $7::DOUBLE PRECISION[],
+        $8::DOUBLE PRECISION[]) AS value(task_id, task_name, result, codec, runtime, keep), gone
+    WHERE gone.id = value.task_id
+    ON CONFLICT (task_id) DO UPDATE
+    SET result = excluded.result, created_at = excluded.created_at, state = excluded.state,
+        task_name = excluded.task_name, codec = excluded.codec, runtime = excluded.runtime,
+        error_type = excluded.error_type, error_message = excluded.error_message,
+        error_data = excluded.error_data, traceback = excluded.traceback, expires_at = excluded.expires_at)
 SELECT count(gone.id) AS count_1,
-    CASE WHEN (count(gone.id) != $5::BIGINT) THEN array_agg(gone.id) END AS anon_1
-FROM gone;
+    CASE WHEN (count(gone.id) != $9::BIGINT) THEN array_agg(gone.id) END AS anon_1
+FROM gone
+WHERE (SELECT count(pg_notify('celers_ended', '')) AS count_2
+    WHERE NOT pg_try_advisory_xact_lock_shared(1667591282)) >= 0;
 
 -- DISCARD, on asyncpg
 WITH gone AS (DELETE FROM celers_tasks USING unnest($2::UUID[], $3::BIGINT[]) AS held(id, lease)
@@ -601,19 +660,32 @@ WITH gone AS (DELETE FROM celers_tasks USING unnest($2::UUID[], $3::BIGINT[]) AS
     RETURNING celers_tasks.id)
 SELECT count(gone.id) AS count_1,
     CASE WHEN (count(gone.id) != $1::BIGINT) THEN array_agg(gone.id) END AS anon_1
-FROM gone;
+FROM gone
+WHERE (SELECT count(pg_notify('celers_ended', '')) AS count_2
+    WHERE NOT pg_try_advisory_xact_lock_shared(1667591282)) >= 0;
 
 -- DISCARD_WITH_RESULTS, on asyncpg
-WITH gone AS (DELETE FROM celers_tasks USING unnest($3::UUID[], $4::BIGINT[]) AS held(id, lease)
+WITH gone AS (DELETE FROM celers_tasks USING unnest($7::UUID[], $8::BIGINT[]) AS held(id, lease)
     WHERE celers_tasks.id = held.id
       AND celers_tasks.lease = held.lease
-    RETURNING celers_tasks.id), stored AS (INSERT INTO celers_task_results (task_id, result, created_at)
-    SELECT value.task_id AS task_id, value.result AS result, statement_timestamp() AS now_1
-    FROM unnest($1::UUID[], $2::BYTEA[]) AS value(task_id, result), gone
-    WHERE gone.id = value.task_id)
+    RETURNING celers_tasks.id), stored AS (INSERT INTO celers_task_results (task_id, result, created_at,
+        state, task_name, codec, runtime, expires_at)
+    SELECT value.task_id AS task_id, value.result AS result, statement_timestamp() AS now_1, 'completed',
+        value.task_name AS task_name, value.codec AS codec, value.runtime AS runtime,
+        (statement_timestamp() + make_interval(secs => value.keep)) AS later_1
+    FROM unnest($1::UUID[], $2::TEXT[], $3::BYTEA[], $4::TEXT[], $5::DOUBLE PRECISION[],
+        $6::DOUBLE PRECISION[]) AS value(task_id, task_name, result, codec, runtime, keep), gone
+    WHERE gone.id = value.task_id
+    ON CONFLICT (task_id) DO UPDATE
+    SET result = excluded.result, created_at = excluded.created_at, state = excluded.state,
+        task_name = excluded.task_name, codec = excluded.codec, runtime = excluded.runtime,
+        error_type = excluded.error_type, error_message = excluded.error_message,
+        error_data = excluded.error_data, traceback = excluded.traceback, expires_at = excluded.expires_at)
 SELECT count(gone.id) AS count_1,
-    CASE WHEN (count(gone.id) != $5::BIGINT) THEN array_agg(gone.id) END AS anon_1
-FROM gone;
+    CASE WHEN (count(gone.id) != $9::BIGINT) THEN array_agg(gone.id) END AS anon_1
+FROM gone
+WHERE (SELECT count(pg_notify('celers_ended', '')) AS count_2
+    WHERE NOT pg_try_advisory_xact_lock_shared(1667591282)) >= 0;
 
 -- ENQUEUE, on asyncpg
 WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,

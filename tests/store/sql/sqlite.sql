@@ -156,10 +156,6 @@ SELECT celers_tasks.id, celers_tasks.task_name, celers_tasks.payload, 'failed', 
 FROM celers_tasks
 WHERE celers_tasks.id IN (:ids, …);
 
--- INSERT_RESULT
-INSERT INTO celers_task_results (task_id, result, created_at)
-VALUES (:of_task, :value, strftime('%Y-%m-%d %H:%M:%f000', 'now'));
-
 -- INSERT_ATTEMPT
 INSERT INTO celers_task_attempts (task_id, lease, attempt, worker_id, started_at, failed_at, error_type,
     error_message, traceback)
@@ -186,6 +182,56 @@ UPDATE celers_tasks
 SET state='pending', started_at=NULL, worker_id=NULL, error_message=:message,
     lease=(celers_tasks.lease + :lease_1), crash_count=(celers_tasks.crash_count + :crash_count_1)
 WHERE celers_tasks.id = :task_id;
+
+-- FORGET_RESULTS
+DELETE FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …);
+
+-- INSERT_RESULT
+INSERT INTO celers_task_results (task_id, result, created_at, state, task_name, codec, runtime, error_type,
+    error_message, error_data, traceback, expires_at)
+VALUES (:of_task, :value, strftime('%Y-%m-%d %H:%M:%f000', 'now'), :ended_as, :of_name, :coded, :seconds,
+    :kind, :message, :data, :trace, strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:keep, 3) || ' seconds'))
+ON CONFLICT (task_id) DO UPDATE
+SET result = excluded.result, created_at = excluded.created_at, state = excluded.state,
+    task_name = excluded.task_name, codec = excluded.codec, runtime = excluded.runtime,
+    error_type = excluded.error_type, error_message = excluded.error_message,
+    error_data = excluded.error_data, traceback = excluded.traceback, expires_at = excluded.expires_at;
+
+-- LIVE_STATES
+SELECT celers_tasks.id, celers_tasks.task_name, celers_tasks.state, celers_tasks.error_message
+FROM celers_tasks
+WHERE celers_tasks.id IN (:ids, …);
+
+-- ARCHIVED_ENDINGS
+SELECT celers_task_archive.id, celers_task_archive.task_name, celers_task_archive.state,
+    celers_task_archive.error_message, celers_task_archive.started_at, celers_task_archive.completed_at
+FROM celers_task_archive
+WHERE celers_task_archive.id IN (:ids, …);
+
+-- DEAD_ENDINGS
+SELECT celers_dead_letter_queue.id, celers_dead_letter_queue.task_name, celers_dead_letter_queue.state,
+    celers_dead_letter_queue.error_message, celers_dead_letter_queue.started_at,
+    celers_dead_letter_queue.completed_at
+FROM celers_dead_letter_queue
+WHERE celers_dead_letter_queue.id IN (:ids, …);
+
+-- RESULTS
+SELECT celers_task_results.task_id, celers_task_results.result, celers_task_results.created_at,
+    celers_task_results.state, celers_task_results.task_name, celers_task_results.codec,
+    celers_task_results.runtime, celers_task_results.error_type, celers_task_results.error_message,
+    celers_task_results.error_data, celers_task_results.traceback, celers_task_results.expires_at
+FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …)
+  AND (celers_task_results.expires_at IS NULL OR celers_task_results.expires_at > strftime('%Y-%m-%d %H:%M:%f000',
+    'now'));
+
+-- FAILED_ATTEMPTS
+SELECT celers_task_attempts.task_id, celers_task_attempts.error_type, celers_task_attempts.error_message,
+    celers_task_attempts.traceback
+FROM celers_task_attempts
+WHERE celers_task_attempts.task_id IN (:ids, …)
+ORDER BY celers_task_attempts.task_id, celers_task_attempts.lease;
 
 -- sweep of two queues
 WITH RECURSIVE "each" AS (SELECT CAST(:queue_0 AS VARCHAR(128)) AS queue_name
