@@ -16,6 +16,7 @@ from celers_worker.store import lease_statements, sql, statements
 from celers_worker.store.schema import archive, attempts, dead_letters, results, workers
 from celers_worker.store.transaction import FailedAttempt, Transaction
 from celers_worker.store.values import chunks
+from celers_worker.store.workflow.retention import prune as prune_workflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +215,7 @@ def prune(
     counts["attempts"] = _delete_old(
         transaction, attempts, attempts.c.failed_at, max(retention.values()), limit
     )
+    counts["workflows"] = prune_workflows(transaction, retention, limit=limit)
     transaction.connection.execute(
         delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
     )
