@@ -20,6 +20,9 @@ from uuid import UUID
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
 from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.workflow.elements import Element, Part, Step
+from celers_worker.app.workflow.handle import EnqueuedWorkflow
+from celers_worker.app.workflow.whole import Workflow
 from celers_worker.core.backoff import Backoff, exponential
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
@@ -173,6 +176,44 @@ class Celers:
         """``enqueue_many`` without an event loop."""
         added = [self.client.enqueue_sync(batch) for batch in _batches_sync(calls)]
         return [self._handle(one) for one in itertools.chain.from_iterable(added)]
+
+    # --- workflows ---
+
+    def step(self, name: str, /, *, options: Options | None = None, **arguments: Any) -> Step[Any]:
+        """A step of a workflow by the name of its task, for producers without the code.
+
+        If its handler is not registered here, the result of what comes before is its first
+        positional argument, unless ``into`` names it.
+        """
+        handler = self.registry.get(name)
+        if handler is not None:
+            handler = self.client.configured(handler)
+            arguments = handler.check_some_arguments((), arguments)
+        return Step(
+            (options or Options()).task(name, encode_arguments(arguments), handler), handler
+        )
+
+    def workflow(
+        self,
+        element: Element[R],
+        *,
+        name: str = "",
+        timeout: Duration | None = None,
+        on_error: Part[Any] | None = None,
+    ) -> Workflow[R]:
+        """A chain, a group or a graph, to be enqueued as one: ``await app.workflow(…).enqueue()``.
+
+        *timeout*: how long it may take from its enqueue on; then it is stopped and has failed.
+        *on_error*: a step that runs when it has failed, with a description of the error.
+        """
+        return Workflow(self.client, element, name=name, timeout=timeout, on_error=on_error)
+
+    def workflow_by_id(self, workflow_id: UUID | str) -> EnqueuedWorkflow[Any]:
+        """A handle on a workflow enqueued earlier or elsewhere. Raises ValueError for no UUID."""
+        return EnqueuedWorkflow(
+            workflow_id if isinstance(workflow_id, UUID) else UUID(workflow_id),
+            _client=self.client,
+        )
 
     def task_by_id(self, task_id: UUID | str) -> EnqueuedTask[Any]:
         """A handle on a task enqueued earlier or elsewhere. Raises ValueError for no UUID."""

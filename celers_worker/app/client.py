@@ -14,10 +14,13 @@ from weakref import WeakKeyDictionary
 from msgspec import structs
 
 from celers_worker.config import Config, load_config
+from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler
 from celers_worker.core.task import Enqueued, NewTask
+from celers_worker.core.workflow import NewWorkflow
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
+from celers_worker.store.workflow import enqueueing
 
 
 class Client:
@@ -125,6 +128,26 @@ class Client:
         added = store.enqueue(tasks)
         self._tell(tasks, began)
         return added
+
+    async def enqueue_workflow(self, new: NewWorkflow) -> None:
+        """Add a workflow; when the answer is lost it asks again, and nothing is added twice."""
+        store = await self.store()
+        began = time.perf_counter()
+        try:
+            await store.run(enqueueing.enqueue, new)
+        except Unavailable:
+            await store.run(enqueueing.enqueue, new, repeated=True)
+        self._tell(new.steps, began)
+
+    def enqueue_workflow_sync(self, new: NewWorkflow) -> None:
+        """``enqueue_workflow`` without an event loop."""
+        store = self.direct()
+        began = time.perf_counter()
+        try:
+            store.run(enqueueing.enqueue, new)
+        except Unavailable:
+            store.run(enqueueing.enqueue, new, repeated=True)
+        self._tell(new.steps, began)
 
     def _tell(self, tasks: Sequence[NewTask], began: float) -> None:
         if self.events.wants(TasksEnqueued):

@@ -38,7 +38,7 @@ class EnqueuedTask(Generic[R]):
         """
         limit = parse_duration(timeout, name="timeout")
         end = time.monotonic() + limit.total_seconds()
-        for pause in _pauses():
+        for pause in pauses():
             ending = await self._ending()
             if ending.state not in LIVE:
                 return self._value(ending)
@@ -62,7 +62,7 @@ class EnqueuedTask(Generic[R]):
         """``result`` without an event loop."""
         limit = parse_duration(timeout, name="timeout")
         end = time.monotonic() + limit.total_seconds()
-        for pause in _pauses():
+        for pause in pauses():
             ending = self._ending_sync()
             if ending.state not in LIVE:
                 return self._value(ending)
@@ -103,7 +103,7 @@ class EnqueuedTask(Generic[R]):
         raise ResultTimeout(f"task {self.id} is still {state} after {waited}; it goes on.")
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
     """Look often at first, for most tasks are short."""
     pause = 0.01
     while True:

@@ -90,6 +90,16 @@ class Handler:
             raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
         return self._by_name(bound)
 
+    def check_some_arguments(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """``check_arguments`` when some may be missing yet."""
+        try:
+            bound = self.signature.bind_partial(*args, **kwargs)
+        except TypeError as error:
+            raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
+        return self._by_name(bound)
+
     def call_arguments(
         self, args: list[Any], kwargs: dict[str, Any], context: Context
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -39,8 +39,10 @@ def fill(template: bytes, passed: Sequence[tuple[Path, Passed]]) -> bytes:
             _parent_of(payload, path)[path[-1]] = None if value is None else msgspec.Raw(value)
     # The last of a list first, so that the others keep their places until it is their turn.
     for path in sorted(removed, key=_place, reverse=True):
-        place = _parent_of(payload, path)
-        if isinstance(place, list) or path[-1] in place:
+        place: Any = _parent_of(payload, path)
+        if isinstance(place, dict):
+            place.pop(path[-1], None)
+        else:
             del place[path[-1]]
     return msgspec.json.encode(payload)
 

@@ -56,7 +56,7 @@ def enqueue(transaction: Transaction, new: NewWorkflow, *, repeated: bool = Fals
 
 def _steps(new: NewWorkflow, blocked: frozenset[UUID]) -> list[dict[str, Any]]:
     given = {edge.child for edge in new.edges if edge.path is not None}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "workflow": new.id,
             "of_task": task.id,

@@ -138,7 +138,8 @@ def record(transaction: Transaction, ended: Mapping[UUID, Ended]) -> None:
 
 def _children(transaction: Transaction, ended: Mapping[UUID, Ended]) -> tuple[set[UUID], set[UUID]]:
     """The children of *ended*: those to be looked at now, and those if no parent lives."""
-    urgent, others = set(), set()
+    urgent: set[UUID] = set()
+    others: set[UUID] = set()
     for chunk in chunks(list(ended)):
         for row in transaction.connection.execute(statements.CHILDREN, {"ids": chunk}):
             completed = ended[row.parent_id].state is TaskState.COMPLETED

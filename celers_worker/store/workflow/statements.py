@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Double,
     Insert,
     LargeBinary,
@@ -34,7 +35,7 @@ from celers_worker.store.statements import INSERT_ROWS, PENDING, PROCESSING
 from celers_worker.store.types import Id, UtcDateTime
 
 BLOCKED = sql.state(TaskState.BLOCKED)
-_IDS = bindparam("ids", expanding=True)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _WORKFLOW = bindparam("workflow", type_=Id())
 _RUNNING = workflows.c.state == WorkflowState.RUNNING.value
 
