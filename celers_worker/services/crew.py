@@ -10,6 +10,7 @@ from typing import Self
 from celers_worker.config import Config
 from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
+from celers_worker.services.conductor import Conductor
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.identity import Identity
 from celers_worker.services.janitor import Janitor
@@ -143,7 +144,8 @@ def _upkeep(work: Work) -> tuple[Service, ...]:
             "results": retention.results,
         },
     )
-    return (reaper, janitor, *surveyor)
+    conductor = Conductor(events, store, interval=settings.reap_interval.total_seconds())
+    return (reaper, janitor, conductor, *surveyor)
 
 
 def _permits(config: Config, registry: Registry) -> Permits:

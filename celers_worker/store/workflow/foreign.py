@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
+from sqlalchemy import select
+
 from celers_worker.core.task import TaskState
 from celers_worker.core.workflow import Policy
+from celers_worker.store.schema import archive, dead_letters, tasks
+from celers_worker.store.values import chunks
 from celers_worker.store.workflow import mending, statements
 
 if TYPE_CHECKING:
@@ -41,15 +45,11 @@ class Order:
 def adopt(transaction: Transaction, rows: Sequence[Any]) -> None:
     """Make steps of those *rows* that say what they wait for; the caller has locked them."""
     orders = {row.id: order for row in rows if (order := order_of(row)) is not None}
-    _mark(transaction, [row.id for row in rows])
+    _mark(transaction, {row.id: row.task_name for row in rows})
+    parents = {parent for order in orders.values() for parent in order.parents}
+    names = _names(transaction, [*orders, *parents]) if orders else {}
     for task_id, order in orders.items():
-        _join(transaction, task_id, order)
-    for row in rows:
-        if row.id in orders:
-            # Perhaps it was known as somebody's parent, by its id alone.
-            transaction.connection.execute(
-                statements.NAME_STEP, {"of_task": row.id, "called": row.task_name}
-            )
+        _join(transaction, task_id, order, names)
     # Some of what they wait for may have ended already.
     for workflow in {order.workflow for order in orders.values()}:
         mending.mend(transaction, workflow)
@@ -80,21 +80,26 @@ def order_of(row: Any) -> Order | None:
     )
 
 
-def _join(transaction: Transaction, task_id: UUID, order: Order) -> None:
+def _join(transaction: Transaction, task_id: UUID, order: Order, names: Mapping[UUID, str]) -> None:
     """Make a task a step, after its parents, which are steps of the same workflow."""
     execute = transaction.connection.execute
     execute(statements.ADOPT_WORKFLOW, {"workflow": order.workflow, "called": order.name})
     execute(statements.LOCK_WORKFLOWS, {"ids": [order.workflow]})
     # What comes late to a chain that has ended opens it again.
     execute(statements.REOPEN_WORKFLOWS, {"ids": [order.workflow]})
-    own = {"of_task": task_id, "place": order.position, "called": "", "wait": order.delay}
-    steps = [own]
+    steps: list[dict[str, Any]] = [
+        {"of_task": task_id, "place": order.position, "wait": order.delay}
+    ]
     circle = _waits_for_itself(transaction, task_id, order.parents)
     parents = [] if circle else list(order.parents)
     for place, parent in enumerate(parents):
         before = order.position - 1 if order.delay is not None else place
-        steps.append({"of_task": parent, "place": before, "called": "", "wait": None})
-    execute(statements.ADOPT_STEP, [{"workflow": order.workflow, **step} for step in steps])
+        steps.append({"of_task": parent, "place": before, "wait": None})
+    own = {"workflow": order.workflow}
+    execute(
+        statements.ADOPT_STEP,
+        [{**own, **step, "called": names.get(step["of_task"], "")} for step in steps],
+    )
     edges = [
         {
             "workflow": order.workflow,
@@ -117,11 +122,26 @@ def _join(transaction: Transaction, task_id: UUID, order: Order) -> None:
         transaction.archive_cancelled([task_id], "it depends on tasks that wait for it in a circle")
 
 
-def _mark(transaction: Transaction, ids: Sequence[UUID]) -> None:
+def _mark(transaction: Transaction, names: Mapping[UUID, str]) -> None:
     """Tasks that came after those that wait for them: their end will be told too."""
-    waited = transaction.connection.execute(statements.STEPS_AMONG, {"ids": list(ids)}).scalars()
-    if found := waited.all():
+    among = {"ids": list(names)}
+    if found := transaction.connection.execute(statements.STEPS_AMONG, among).scalars().all():
         transaction.connection.execute(statements.MARK, {"ids": found, "workflow": WAITED_FOR})
+        transaction.connection.execute(
+            statements.NAME_STEP, [{"of_task": one, "called": names[one]} for one in found]
+        )
+
+
+def _names(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What tasks are called, as far as anything is known of them."""
+    return {
+        row.id: row.task_name
+        for table in (tasks, archive, dead_letters)
+        for chunk in chunks(ids)
+        for row in transaction.connection.execute(
+            select(table.c.id, table.c.task_name).where(table.c.id.in_(chunk))
+        )
+    }
 
 
 def _waits_for_itself(transaction: Transaction, task_id: UUID, parents: Iterable[UUID]) -> bool:

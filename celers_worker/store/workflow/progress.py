@@ -198,7 +198,7 @@ def _given_up(decision: Decision, parents: Iterable[Any]) -> Ended:
 def ending(name: str, task_id: UUID, step: Any) -> str:
     """How a step ended, in words: ``fetch (0190…), which failed: ValueError: no such page``."""
     why = f": {step.error_message}" if step.error_message else ""
-    return f"{name} ({task_id}), which {_WORDS[TaskState(step.state)]}{why}"
+    return f"{name or 'a task'} ({task_id}), which {_WORDS[TaskState(step.state)]}{why}"
 
 
 def _archive(transaction: Transaction, ended: Mapping[UUID, Ended]) -> None:
