@@ -42,7 +42,7 @@ def test_show_says_what_waits_for_what_and_what_failed(direct: DirectStore) -> N
     fail(direct, names["a"])
 
     shown = done("workflow", "show", str(workflow)).out
-    assert "2 of 4 have ended" not in shown
+    assert "2 of 4 have ended" in shown  # b runs, and h
     lines = {line.split()[1]: line for line in shown.splitlines() if line[:2].strip().isdigit()}
     assert "failed" in lines["a"]
     assert "ValueError: no such user" in lines["a"]

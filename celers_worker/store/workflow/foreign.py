@@ -18,7 +18,7 @@ from celers_worker.core.task import TaskState
 from celers_worker.core.workflow import Policy
 from celers_worker.store.schema import archive, dead_letters, tasks
 from celers_worker.store.values import chunks
-from celers_worker.store.workflow import mending, statements
+from celers_worker.store.workflow import mending, mending_statements, statements, whole_statements
 
 if TYPE_CHECKING:
     from celers_worker.store.transaction import Transaction
@@ -83,10 +83,10 @@ def order_of(row: Any) -> Order | None:
 def _join(transaction: Transaction, task_id: UUID, order: Order, names: Mapping[UUID, str]) -> None:
     """Make a task a step, after its parents, which are steps of the same workflow."""
     execute = transaction.connection.execute
-    execute(statements.ADOPT_WORKFLOW, {"workflow": order.workflow, "called": order.name})
+    execute(mending_statements.ADOPT_WORKFLOW, {"workflow": order.workflow, "called": order.name})
     execute(statements.LOCK_WORKFLOWS, {"ids": [order.workflow]})
     # What comes late to a chain that has ended opens it again.
-    execute(statements.REOPEN_WORKFLOWS, {"ids": [order.workflow]})
+    execute(whole_statements.REOPEN_WORKFLOWS, {"ids": [order.workflow]})
     steps: list[dict[str, Any]] = [
         {"of_task": task_id, "place": order.position, "wait": order.delay}
     ]
@@ -97,9 +97,11 @@ def _join(transaction: Transaction, task_id: UUID, order: Order, names: Mapping[
         steps.append({"of_task": parent, "place": before, "wait": None})
     own = {"workflow": order.workflow}
     execute(
-        statements.ADOPT_STEP,
+        mending_statements.ADOPT_STEP,
         [{**own, **step, "called": names.get(step["of_task"], "")} for step in steps],
     )
+    # Perhaps it was known as the parent of another already, and nothing more.
+    execute(mending_statements.PLACE_STEP, {**own, **steps[0]})
     edges = [
         {
             "workflow": order.workflow,
@@ -111,11 +113,11 @@ def _join(transaction: Transaction, task_id: UUID, order: Order, names: Mapping[
         for place, parent in enumerate(parents)
     ]
     if edges:
-        execute(statements.ADOPT_EDGE, edges)
-        execute(statements.MARK, {"ids": parents, "workflow": WAITED_FOR})
+        execute(mending_statements.ADOPT_EDGE, edges)
+        execute(mending_statements.MARK, {"ids": parents, "workflow": WAITED_FOR})
     state = TaskState.BLOCKED if edges else TaskState.PENDING
     execute(
-        statements.JOIN_WORKFLOW,
+        mending_statements.JOIN_WORKFLOW,
         {"ids": [task_id], "workflow": order.workflow, "now_is": state.value},
     )
     if circle:
@@ -125,10 +127,16 @@ def _join(transaction: Transaction, task_id: UUID, order: Order, names: Mapping[
 def _mark(transaction: Transaction, names: Mapping[UUID, str]) -> None:
     """Tasks that came after those that wait for them: their end will be told too."""
     among = {"ids": list(names)}
-    if found := transaction.connection.execute(statements.STEPS_AMONG, among).scalars().all():
-        transaction.connection.execute(statements.MARK, {"ids": found, "workflow": WAITED_FOR})
+    if (
+        found := transaction.connection.execute(mending_statements.STEPS_AMONG, among)
+        .scalars()
+        .all()
+    ):
         transaction.connection.execute(
-            statements.NAME_STEP, [{"of_task": one, "called": names[one]} for one in found]
+            mending_statements.MARK, {"ids": found, "workflow": WAITED_FOR}
+        )
+        transaction.connection.execute(
+            mending_statements.NAME_STEP, [{"of_task": one, "called": names[one]} for one in found]
         )
 
 
@@ -154,7 +162,7 @@ def _waits_for_itself(transaction: Transaction, task_id: UUID, parents: Iterable
         seen |= level
         if len(seen) > MAX_DEPENDENCIES:
             return False
-        rows = transaction.connection.execute(statements.PARENT_IDS, {"ids": list(level)})
+        rows = transaction.connection.execute(mending_statements.PARENT_IDS, {"ids": list(level)})
         level = set(rows.scalars()) - seen
     return False
 

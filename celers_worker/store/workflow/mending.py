@@ -19,7 +19,7 @@ from celers_worker.core.duration import format_duration
 from celers_worker.core.task import TaskState
 from celers_worker.store.schema import archive, dead_letters, results
 from celers_worker.store.values import chunks
-from celers_worker.store.workflow import progress, statements, stopping
+from celers_worker.store.workflow import mending_statements, progress, stopping
 from celers_worker.store.workflow.progress import Ended
 
 if TYPE_CHECKING:
@@ -45,17 +45,17 @@ def reconcile(
 ) -> Mended:
     """Stop up to *limit* overdue workflows, and mend as many that were not looked at for long."""
     execute = transaction.connection.execute
-    overdue = list(execute(statements.OVERDUE, {"room": limit}).scalars())
+    overdue = list(execute(mending_statements.OVERDUE, {"room": limit}).scalars())
     for workflow in progress.lock_workflows(transaction, overdue).values():
         span = "" if workflow.timeout is None else f" of {_span(workflow.timeout)}"
         stopping.stop(transaction, workflow, error=f"it ran longer than its timeout{span}")
     rows = execute(
-        statements.UNCHECKED, {"room": limit, "before": -interval, "grace": -grace}
+        mending_statements.UNCHECKED, {"room": limit, "before": -interval, "grace": -grace}
     ).all()
     for row in rows:
         mend(transaction, row.id, is_old=row.is_old)
     if rows:
-        execute(statements.CHECKED, {"ids": [row.id for row in rows]})
+        execute(mending_statements.CHECKED, {"ids": [row.id for row in rows]})
     return Mended(overdue, len(rows))
 
 
@@ -65,7 +65,9 @@ def mend(transaction: Transaction, workflow_id: UUID, *, is_old: bool = False) -
     *is_old*: what nobody knows of will not come any more.
     """
     locked = progress.lock_workflows(transaction, [workflow_id])
-    rows = transaction.connection.execute(statements.NOT_MOVING, {"workflow": workflow_id}).all()
+    rows = transaction.connection.execute(
+        mending_statements.NOT_MOVING, {"workflow": workflow_id}
+    ).all()
     missing = [row.task_id for row in rows if row.state is None]
     ended = _endings(transaction, missing)
     if is_old:
@@ -80,7 +82,9 @@ def mend(transaction: Transaction, workflow_id: UUID, *, is_old: bool = False) -
 
 def free_stranded(transaction: Transaction, *, limit: int = 500) -> int:
     """Cancel blocked tasks that no workflow knows: nothing would ever unblock them."""
-    ids = list(transaction.connection.execute(statements.STRANDED, {"room": limit}).scalars())
+    ids = list(
+        transaction.connection.execute(mending_statements.STRANDED, {"room": limit}).scalars()
+    )
     if ids:
         transaction.archive_cancelled(ids, "it is blocked, and nothing is known of its workflow")
     return len(ids)

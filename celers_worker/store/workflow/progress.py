@@ -24,7 +24,7 @@ from celers_worker.core.workflow import (
     state_of_workflow,
 )
 from celers_worker.store.values import chunks
-from celers_worker.store.workflow import statements, unblocking
+from celers_worker.store.workflow import statements, unblocking, whole_statements
 
 if TYPE_CHECKING:
     from celers_worker.store.transaction import Transaction
@@ -220,7 +220,7 @@ def _archive(transaction: Transaction, ended: Mapping[UUID, Ended]) -> None:
 def _finish(transaction: Transaction, workflows: Mapping[UUID, Any]) -> None:
     """End those of the workflows whose last step has ended."""
     for chunk in chunks(sorted(workflows)):
-        rows = transaction.connection.execute(statements.OPEN_STEPS, {"ids": chunk}).all()
+        rows = transaction.connection.execute(whole_statements.OPEN_STEPS, {"ids": chunk}).all()
         for row in rows:
             if row.step is None:
                 _end(transaction, workflows[row.id])
@@ -228,7 +228,7 @@ def _finish(transaction: Transaction, workflows: Mapping[UUID, Any]) -> None:
 
 def _end(transaction: Transaction, workflow: Any) -> None:
     values: dict[str, Any] = {"workflow": workflow.id}
-    last = transaction.connection.execute(statements.LAST_STATES, values).scalars()
+    last = transaction.connection.execute(whole_statements.LAST_STATES, values).scalars()
     state = state_of_workflow(
         map(TaskState, last.all()), cancelled=workflow.cancel_reason is not None
     )
@@ -238,7 +238,7 @@ def _end(transaction: Transaction, workflow: Any) -> None:
     elif state is WorkflowState.FAILED:
         error = workflow.error_message or _first_failure(transaction, values)
     transaction.connection.execute(
-        statements.END_WORKFLOW, {**values, "now_is": state.value, "message": error}
+        whole_statements.END_WORKFLOW, {**values, "now_is": state.value, "message": error}
     )
     # What follows the whole waits for it as for a step. Nothing waits for what follows the whole.
     whole = {workflow.id: Ended(_AS_STEP[state], error)}
@@ -248,5 +248,5 @@ def _end(transaction: Transaction, workflow: Any) -> None:
 
 
 def _first_failure(transaction: Transaction, values: Mapping[str, Any]) -> str | None:
-    step = transaction.connection.execute(statements.FIRST_FAILURE, values).first()
+    step = transaction.connection.execute(whole_statements.FIRST_FAILURE, values).first()
     return None if step is None else ending(step.name, step.task_id, step).replace(", which", "")

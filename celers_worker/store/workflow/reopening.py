@@ -9,7 +9,7 @@ from uuid import UUID
 
 from celers_worker.store.schema import archive, dead_letters
 from celers_worker.store.values import chunks
-from celers_worker.store.workflow import progress, statements
+from celers_worker.store.workflow import progress, whole_statements
 
 if TYPE_CHECKING:
     from celers_worker.store.transaction import Transaction
@@ -25,9 +25,9 @@ def retry(transaction: Transaction, workflow_id: UUID, move_back: MoveBack) -> i
     """
     if not progress.lock_workflows(transaction, [workflow_id]):
         return None
-    unended = transaction.connection.execute(statements.UNENDED, {"workflow": workflow_id})
+    unended = transaction.connection.execute(whole_statements.UNENDED, {"workflow": workflow_id})
     revived = _revive(transaction, list(unended.scalars()), move_back)
-    with_parents = _among(transaction, statements.CHILDREN_AMONG, revived)
+    with_parents = _among(transaction, whole_statements.CHILDREN_AMONG, revived)
     reopen(transaction, revived, move_back, blocked=with_parents)
     return len(revived)
 
@@ -49,16 +49,16 @@ def reopen(
     waiting = set(blocked)
     level: Collection[UUID] = task_ids
     while level:
-        ended = set(_among(transaction, statements.ENDED_BY, level)) - waiting
+        ended = set(_among(transaction, whole_statements.ENDED_BY, level)) - waiting
         level = _revive(transaction, sorted(ended), move_back)
         waiting |= set(level)
-    spared = _among(transaction, statements.SPARED, [*task_ids, *waiting, *locked])
+    spared = _among(transaction, whole_statements.SPARED, [*task_ids, *waiting, *locked])
     waiting |= set(_revive(transaction, spared, move_back))
     for chunk in chunks(sorted(waiting)):
-        transaction.connection.execute(statements.BLOCK, {"ids": chunk})
+        transaction.connection.execute(whole_statements.BLOCK, {"ids": chunk})
     for chunk in chunks([*task_ids, *waiting, *locked]):
-        transaction.connection.execute(statements.REOPEN_STEPS, {"ids": chunk})
-    transaction.connection.execute(statements.REOPEN_WORKFLOWS, {"ids": list(locked)})
+        transaction.connection.execute(whole_statements.REOPEN_STEPS, {"ids": chunk})
+    transaction.connection.execute(whole_statements.REOPEN_WORKFLOWS, {"ids": list(locked)})
     progress.move_on(transaction, {}, blocked=sorted(waiting))
 
 

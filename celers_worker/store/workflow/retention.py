@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, exists, select
 
 from celers_worker.core.workflow import WorkflowState
 from celers_worker.store.schema import task_edges, workflow_steps, workflows
-from celers_worker.store.workflow import statements
+from celers_worker.store.workflow import whole_statements
 
 if TYPE_CHECKING:
     from celers_worker.store.transaction import Transaction
@@ -34,7 +34,8 @@ def prune(transaction: Transaction, retention: Mapping[str, timedelta], *, limit
     for state, age in ages.items():
         old = list(
             transaction.connection.execute(
-                statements.ended_before(state), {"age": -age.total_seconds(), "room": _AT_ONCE}
+                whole_statements.ended_before(state),
+                {"age": -age.total_seconds(), "room": _AT_ONCE},
             ).scalars()
         )
         if old:

@@ -8,7 +8,7 @@ from uuid import UUID
 from celers_worker.core.task import TaskState
 from celers_worker.core.workflow import WorkflowState
 from celers_worker.store.values import chunks
-from celers_worker.store.workflow import progress, statements
+from celers_worker.store.workflow import progress, whole_statements
 from celers_worker.store.workflow.progress import Ended
 
 if TYPE_CHECKING:
@@ -35,11 +35,13 @@ def stop(
 ) -> None:
     """Stop a workflow whose row is locked: for a person's *reason*, or because of an *error*."""
     why = reason or error or "stopped"
-    rows = transaction.connection.execute(statements.LIVE_MEMBERS, {"workflow": workflow.id}).all()
+    rows = transaction.connection.execute(
+        whole_statements.LIVE_MEMBERS, {"workflow": workflow.id}
+    ).all()
     waiting = [row.id for row in rows if row.state != TaskState.PROCESSING]
     running = [row.id for row in rows if row.state == TaskState.PROCESSING]
     transaction.connection.execute(
-        statements.STOP_WORKFLOW,
+        whole_statements.STOP_WORKFLOW,
         {
             "workflow": workflow.id,
             "reason": None if reason is None else reason[:255],
@@ -48,7 +50,7 @@ def stop(
     )
     for chunk in chunks(running):
         transaction.connection.execute(
-            statements.ASK_TO_STOP, {"ids": chunk, "reason": f"its workflow: {why}"[:255]}
+            whole_statements.ASK_TO_STOP, {"ids": chunk, "reason": f"its workflow: {why}"[:255]}
         )
     if running:
         transaction.nudge()
