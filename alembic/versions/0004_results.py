@@ -11,7 +11,7 @@ from celers_worker.store.migrate import add_columns, create_index, drop_columns,
 from celers_worker.store.types import UtcDateTime
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -30,6 +30,9 @@ from celers_worker.app.ended import TaskStatus
 from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
 from celers_worker.app.handle import EnqueuedTask
 from celers_worker.app.results import TaskId
+from celers_worker.app.workflow.elements import Element, Part, Step
+from celers_worker.app.workflow.handle import EnqueuedWorkflow
+from celers_worker.app.workflow.whole import Workflow
 from celers_worker.core.backoff import Backoff
 from celers_worker.core.codec import CodecChoice, check_codec
 from celers_worker.core.duration import Duration
@@ -54,6 +57,7 @@ from celers_worker.core.payload import encode_arguments
 from celers_worker.core.retry import Errors, RetryPolicy, exception_classes
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
 
+R = TypeVar("R")
 MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -236,6 +240,44 @@ class Celers:
         """``enqueue_many`` without an event loop."""
         added = [self.client.enqueue_sync(batch) for batch in _batches_sync(calls)]
         return [self._handle(one) for one in itertools.chain.from_iterable(added)]
+
+    # --- workflows ---
+
+    def step(self, name: str, /, *, options: Options | None = None, **arguments: Any) -> Step[Any]:
+        """A step of a workflow by the name of its task, for producers without the code.
+
+        If its handler is not registered here, the result of what comes before is its first
+        positional argument, unless ``into`` names it.
+        """
+        handler = self.registry.get(name)
+        if handler is None:
+            payload = encode_arguments(arguments)
+        else:
+            handler = self.client.configured(handler)
+            payload = handler.encode_some_arguments((), arguments)
+        return Step((options or Options()).task(name, payload, handler), handler)
+
+    def workflow(
+        self,
+        element: Element[R],
+        *,
+        name: str = "",
+        timeout: Duration | None = None,
+        on_error: Part[Any] | None = None,
+    ) -> Workflow[R]:
+        """A chain, a group or a graph, to be enqueued as one: ``await app.workflow(…).enqueue()``.
+
+        *timeout*: how long it may take from its enqueue on; then it is stopped and has failed.
+        *on_error*: a step that runs when it has failed, with a description of the error.
+        """
+        return Workflow(self.client, element, name=name, timeout=timeout, on_error=on_error)
+
+    def workflow_by_id(self, workflow_id: UUID | str) -> EnqueuedWorkflow[Any]:
+        """A handle on a workflow enqueued earlier or elsewhere. Raises ValueError for no UUID."""
+        return EnqueuedWorkflow(
+            workflow_id if isinstance(workflow_id, UUID) else UUID(workflow_id),
+            _client=self.client,
+        )
 
     def task_by_id(self, task_id: UUID | str) -> EnqueuedTask[Any]:
         """A handle on a task enqueued earlier or elsewhere. Raises ValueError for no UUID."""

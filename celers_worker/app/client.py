@@ -17,12 +17,15 @@ from celers_worker.app.waiting import Waiting
 from celers_worker.config import Config, load_config
 from celers_worker.config.settings import HandlerSettings
 from celers_worker.core.backoff_text import parse_backoff
+from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler, Registry
 from celers_worker.core.names import split_version
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import Enqueued, NewTask
+from celers_worker.core.workflow import NewWorkflow
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
+from celers_worker.store.workflow import enqueueing
 
 
 class Client:
@@ -174,6 +177,26 @@ class Client:
         added = store.enqueue(tasks)
         self._tell(tasks, began)
         return added
+
+    async def enqueue_workflow(self, new: NewWorkflow) -> None:
+        """Add a workflow; when the answer is lost it asks again, and nothing is added twice."""
+        store = await self.store()
+        began = time.perf_counter()
+        try:
+            await store.run(enqueueing.enqueue, new)
+        except Unavailable:
+            await store.run(enqueueing.enqueue, new, repeated=True)
+        self._tell(new.steps, began)
+
+    def enqueue_workflow_sync(self, new: NewWorkflow) -> None:
+        """``enqueue_workflow`` without an event loop."""
+        store = self.direct()
+        began = time.perf_counter()
+        try:
+            store.run(enqueueing.enqueue, new)
+        except Unavailable:
+            store.run(enqueueing.enqueue, new, repeated=True)
+        self._tell(new.steps, began)
 
     def _tell(self, tasks: Sequence[NewTask], began: float) -> None:
         if self.events.wants(TasksEnqueued):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -10,7 +11,9 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from celers_worker.app.client import Client
 from celers_worker.app.handle import EnqueuedTask
 from celers_worker.app.transactional import enqueue_in, enqueue_in_sync
+from celers_worker.app.workflow.elements import Group, Step
 from celers_worker.core.duration import Duration
+from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.handler import Handler
 from celers_worker.core.options import Options
 from celers_worker.core.task import NewTask
@@ -117,6 +120,33 @@ class DeclaredTask(Generic[P, R]):
     def _prepared(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
         prepare = self._client.prepare
         return tasks if prepare is None else prepare(tasks)
+
+    def step(self, *args: Any, **kwargs: Any) -> Step[R]:
+        """A step of a workflow: a call of which some arguments are results of other steps.
+
+        Raises PayloadError for arguments that the handler does not have.
+        """
+        handler = self._client.configured(self.handler)
+        given = handler.encode_some_arguments(args, kwargs)
+        return Step(self._options.task(handler.name, given, handler), handler)
+
+    def map(self, items: Iterable[Any]) -> Group[R]:
+        """Steps side by side, one for each item, which is its first argument."""
+        return Group(tuple(self.step(item) for item in items))
+
+    def starmap(self, rows: Iterable[Iterable[Any] | Mapping[str, Any]]) -> Group[R]:
+        """Steps side by side, one for each row of arguments: in their order, or by name."""
+        return Group(
+            tuple(self.step(**row) if isinstance(row, Mapping) else self.step(*row) for row in rows)
+        )
+
+    def chunks(self, items: Iterable[Any], size: int) -> Group[R]:
+        """Steps side by side, each with a list of up to *size* items as its first argument."""
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ConfigurationError(f"size is {size!r}: it must be a whole number from 1.")
+        left = iter(items)
+        cut = iter(lambda: list(itertools.islice(left, size)), [])
+        return Group(tuple(self.step(chunk) for chunk in cut))
 
     def _copy(self, *, options: Options | None = None, session: Any = None) -> DeclaredTask[P, R]:
         return DeclaredTask(

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from celers_worker.core.task import Enqueued, NewTask
+from celers_worker.core.workflow import NewWorkflow
 from celers_worker.store import borrowed
+from celers_worker.store.workflow import enqueueing
 
 
 async def enqueue_in(session: Any, tasks: Sequence[NewTask]) -> list[Enqueued]:
@@ -17,3 +19,13 @@ async def enqueue_in(session: Any, tasks: Sequence[NewTask]) -> list[Enqueued]:
 def enqueue_in_sync(session: Any, tasks: Sequence[NewTask]) -> list[Enqueued]:
     """Add *tasks* in the transaction of a synchronous SQLAlchemy session or connection."""
     return borrowed.run_sync(session, lambda transaction: transaction.enqueue(tasks))
+
+
+async def enqueue_workflow_in(session: Any, new: NewWorkflow) -> None:
+    """Add a workflow in the transaction of a SQLAlchemy session or connection, of either kind."""
+    await borrowed.run(session, lambda transaction: enqueueing.enqueue(transaction, new))
+
+
+def enqueue_workflow_in_sync(session: Any, new: NewWorkflow) -> None:
+    """Add a workflow in the transaction of a synchronous SQLAlchemy session or connection."""
+    borrowed.run_sync(session, lambda transaction: enqueueing.enqueue(transaction, new))

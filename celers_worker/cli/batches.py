@@ -54,11 +54,12 @@ def in_batches(step: Callable[[int], int], *, total: int, words: str) -> bool:
 def _progress(words: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
     if total <= BATCH or not (sys.stderr and sys.stderr.isatty()):
         return nullcontext(lambda number: None)
-    return _bar(words, total)
+    return bar(words, total)
 
 
 @contextmanager
-def _bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr; called with how much more is done."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

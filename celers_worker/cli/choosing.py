@@ -61,6 +61,15 @@ def _task_id(text: str, option: str) -> UUID:
         ) from None
 
 
+def _workflow_id(text: str, option: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{text[:80]!r} is no workflow id: copy a whole one from `celers workflow list`."
+        ) from None
+
+
 def _instant(text: str, option: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
@@ -83,6 +92,7 @@ DURATION = _Checked("duration", _duration)
 QUEUE = _Checked("queue", _queue)
 TASK_NAME = _Checked("name", _name)
 TASK_ID = _Checked("id", _task_id)
+WORKFLOW_ID = _Checked("id", _workflow_id)
 INSTANT = _Checked("instant", _instant)
 
 STATES = click.Choice([state.value for state in TaskState])

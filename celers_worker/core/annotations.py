@@ -51,6 +51,7 @@ class Parameters:
         kinds = {one.name: _kind(name, one, hints.get(one.name, Any)) for one in named}
         self._loose = frozenset(one for one, kind in kinds.items() if kind is Any)
         self._names = frozenset(kinds)
+        self._kinds = kinds
         self._struct: Any = msgspec.defstruct(
             "Arguments",
             [(one.name, kinds[one.name], _default(one)) for one in named],
@@ -93,7 +94,22 @@ class Parameters:
                 return encode_checked(named, "args", limit=limit)
         return self._encoded_as_annotated(named, limit)
 
+    def encoded_some(self, named: Mapping[str, Any], *, limit: int) -> bytes:
+        """``encoded`` when some are missing yet: each that is there is checked by itself."""
+        plain = self._plain(named)
+        for name in plain.keys() & self._kinds.keys():
+            try:
+                msgspec.convert(plain[name], self._kinds[name], dec_hook=_from_json, str_keys=True)
+            except (msgspec.ValidationError, RecursionError) as error:
+                raise PayloadError(f"{self._name}: {_told(error, f'args.{name}')}.") from None
+        return encode_checked(plain_of(plain, "args"), "args", limit=limit)
+
     def _encoded_as_annotated(self, named: Mapping[str, Any], limit: int) -> bytes:
+        plain = self._plain(named)
+        self._convert({name: value for name, value in plain.items() if name in self._names})
+        return encode_checked(plain_of(plain, "args"), "args", limit=limit)
+
+    def _plain(self, named: Mapping[str, Any]) -> dict[str, Any]:
         plain = {}
         for name, value in named.items():
             if name in self._loose or name not in self._names:
@@ -101,8 +117,7 @@ class Parameters:
                 plain[name] = value
             else:
                 plain[name] = plain_of(value, f"args.{name}", leaves=_LEAVES)
-        self._convert({name: value for name, value in plain.items() if name in self._names})
-        return encode_checked(plain_of(plain, "args"), "args", limit=limit)
+        return plain
 
     def _convert(self, given: Mapping[str, Any]) -> Any:
         try:

@@ -187,6 +187,13 @@ class TasksPruned:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowsTimedOut:
+    """Workflows ran longer than their timeouts and were stopped."""
+
+    workflows: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class QueuesCounted:
     """The state of the queues, for gauges."""
 

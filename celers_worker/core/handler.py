@@ -273,6 +273,14 @@ class Handler:
             raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
         return self._by_name(bound)
 
+    def encode_some_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """``encode_arguments`` when some may be missing yet."""
+        try:
+            bound = self.signature.bind_partial(*args, **kwargs)
+        except TypeError as error:
+            raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
+        return self.parameters.encoded_some(self._by_name(bound), limit=self.max_arguments)
+
     def call_arguments(
         self, args: list[Any], kwargs: dict[str, Any], context: Context
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -3,7 +3,8 @@
     blocked ──parents done──▶ pending ──claim──▶ processing ──settle──▶ completed
        │                       │  ▲ ▲                │ │ ├────────────▶ cancelled ──┐
        │                       │  │ └─retry, release─┘ │ ├────────────▶ expired ────┤
-       └──── cancel, expire ───┘  │       reap         │ └────────────▶ failed ─────┤
+       ├──── cancel, expire ───┘  │       reap         │ └────────────▶ failed ─────┤
+       └─ its parents' results do not fit its payload ────────────────▶ failed      │
                                   └──────────────── requeue ────────────────────────┘
 
 ``blocked``, ``pending`` and ``processing`` are rows of the hot table. The others have left it:
@@ -41,7 +42,9 @@ LIVE = frozenset({TaskState.BLOCKED, TaskState.PENDING, TaskState.PROCESSING})
 ARCHIVED = frozenset({TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED})
 
 TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
-    TaskState.BLOCKED: frozenset({TaskState.PENDING, TaskState.CANCELLED, TaskState.EXPIRED}),
+    TaskState.BLOCKED: frozenset(
+        {TaskState.PENDING, TaskState.CANCELLED, TaskState.EXPIRED, TaskState.FAILED}
+    ),
     TaskState.PENDING: frozenset({TaskState.PROCESSING, TaskState.CANCELLED, TaskState.EXPIRED}),
     TaskState.PROCESSING: frozenset(
         {
@@ -143,6 +146,8 @@ class Task(msgspec.Struct, frozen=True):
     timeout: float | None
     expired: bool
     metadata: str | Mapping[str, object] | None = None
+    in_workflow: bool = False
+    """Whether other tasks may wait for its end."""
 
     @property
     def attempt(self) -> int:

@@ -57,6 +57,7 @@ class _Phrases:
         fact.TaskAbandoned: "abandoned",
         fact.TasksReaped: "reaped",
         fact.TasksRecovered: "recovered",
+        fact.WorkflowsTimedOut: "timed_out",
         fact.ServiceFailed: "failed",
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
@@ -164,6 +165,11 @@ class _Phrases:
 
     def recovered(self, event: fact.TasksRecovered) -> None:
         self._log.warning("tasks of a claim without an answer given back", tasks=event.count)
+
+    def timed_out(self, event: fact.WorkflowsTimedOut) -> None:
+        self._log.warning(
+            "workflows stopped at their timeouts", workflows=[str(one) for one in event.workflows]
+        )
 
     def failed(self, event: fact.ServiceFailed) -> None:
         # The first, and then ever fewer: an outage must not fill the disk.

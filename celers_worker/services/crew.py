@@ -13,6 +13,7 @@ from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
 from celers_worker.core.middleware import Middleware
 from celers_worker.services.completions import Completions
+from celers_worker.services.conductor import Conductor
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.host import Offers, WorkerHost
 from celers_worker.services.identity import Identity
@@ -167,7 +168,8 @@ def _upkeep(work: Work) -> tuple[Service, ...]:
             "results": retention.results,
         },
     )
-    return (reaper, janitor, *surveyor)
+    conductor = Conductor(events, store, interval=settings.reap_interval.total_seconds())
+    return (reaper, janitor, conductor, *surveyor)
 
 
 def _permits(config: Config, registry: Registry) -> Permits:

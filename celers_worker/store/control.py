@@ -20,6 +20,7 @@ from celers_worker.store import sql, statements
 from celers_worker.store.inspect import TaskFilter, conditions
 from celers_worker.store.schema import TASK_COLUMNS, archive, dead_letters, queues, results, tasks
 from celers_worker.store.transaction import Transaction
+from celers_worker.store.workflow import progress, reopening
 
 #: What can be cancelled without asking a worker.
 _WAITING = (TaskState.BLOCKED, TaskState.PENDING)
@@ -45,6 +46,8 @@ def cancel(
     transaction: Transaction, wanted: TaskFilter, reason: str, *, limit: int = 500
 ) -> Cancellation:
     """Cancel live tasks. A running one is asked to stop; a finished one is left alone."""
+    if wanted.ids:
+        progress.lock(transaction, wanted.ids)  # before the tasks, as everywhere
     rows = transaction.connection.execute(
         select(tasks.c.id, tasks.c.state)
         .where(*conditions(tasks, wanted), tasks.c.cancel_requested_at.is_(None))
@@ -171,7 +174,16 @@ def _locked(transaction: Transaction, table: Any, wanted: Sequence[Any], limit: 
 def _revive(
     transaction: Transaction, source: Any, ids: Sequence[UUID], delay: timedelta
 ) -> list[UUID]:
-    """Move rows of *source*, which the caller has locked, back to the live tasks."""
+    """Make tasks of *source* pending, and open their workflows; the caller has locked the rows."""
+    done = move_back(transaction, source, ids, delay)
+    reopening.reopen(transaction, done, move_back)
+    return done
+
+
+def move_back(
+    transaction: Transaction, source: Any, ids: Sequence[UUID], delay: timedelta
+) -> list[UUID]:
+    """Move rows of *source* back to the live tasks and return the ids that are live now."""
     if not ids:
         return []
     values = {

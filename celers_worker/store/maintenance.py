@@ -16,6 +16,7 @@ from celers_worker.store import lease_statements, sql, statements
 from celers_worker.store.schema import archive, attempts, dead_letters, progress, results, workers
 from celers_worker.store.transaction import FailedAttempt, Transaction
 from celers_worker.store.values import chunks
+from celers_worker.store.workflow.retention import prune as prune_workflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +219,7 @@ def prune(
     counts["progress"] = _delete_old(
         transaction, progress, progress.c.updated_at, max(retention.values()), limit
     )
+    counts["workflows"] = prune_workflows(transaction, retention, limit=limit)
     transaction.connection.execute(
         delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
     )

@@ -260,5 +260,69 @@ queues = Table(
     **_MYSQL,
 )
 
+#: Workflows: tasks that wait for each other, as a whole.
+workflows = Table(
+    "celers_workflows",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("name", _name(255), nullable=False, server_default=""),
+    Column("state", _name(20), nullable=False, server_default="running"),
+    Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("completed_at", UtcDateTime()),
+    Column("timeout", Double),
+    Column("expires_at", UtcDateTime()),
+    # Somebody or its deadline ended it, and steps that run have been asked to stop.
+    Column("stopping_at", UtcDateTime()),
+    Column("cancel_reason", _name(255)),
+    Column("error_message", _long_text()),
+    # The ids of the steps whose results are the workflow's, in its shape.
+    Column("result", _json()),
+    # When the reconciler last looked at it.
+    Column("checked_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Index("idx_workflows_checked_at", "state", "checked_at"),
+    Index("idx_workflows_expires_at", "state", "expires_at"),
+    Index("idx_workflows_completed_at", "completed_at"),
+    **_MYSQL,
+)
+
+#: The tasks of a workflow and how they ended, which is known here after their rows are gone. A
+#: task of a CeleRS producer can be a step of several.
+workflow_steps = Table(
+    "celers_workflow_steps",
+    metadata,
+    Column("workflow_id", Id(), primary_key=True),
+    Column("task_id", Id(), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("name", _name(255), nullable=False, server_default=""),
+    # NULL while the task lives.
+    Column("state", _name(20)),
+    Column("ended_at", UtcDateTime()),
+    Column("error_message", _long_text()),
+    # The parent whose end ended this step, which has never run.
+    Column("ended_by", Id()),
+    # Seconds from its unblocking until it is due.
+    Column("delay", Double),
+    # The payload before results were put in, if any are.
+    Column("template", _bytes()),
+    Index("idx_workflow_steps_task_id", "task_id"),
+    **_MYSQL,
+)
+
+#: Which step waits for which. The parent may be the workflow itself.
+task_edges = Table(
+    "celers_task_edges",
+    metadata,
+    Column("child_id", Id(), primary_key=True),
+    Column("parent_id", Id(), primary_key=True),
+    Column("workflow_id", Id(), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("policy", _name(20), nullable=False, server_default="fail"),
+    # JSON: where the parent's result belongs in the child's payload. NULL: nowhere.
+    Column("path", _long_text()),
+    Index("idx_task_edges_parent_id", "parent_id"),
+    Index("idx_task_edges_workflow_id", "workflow_id"),
+    **_MYSQL,
+)
+
 #: The columns that travel with a task when it moves between tables.
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in tasks.columns)

@@ -112,6 +112,7 @@ CLAIMED: tuple[ColumnElement[Any], ...] = (
     tasks.c.timeout,
     _expired.label("expired"),
     tasks.c.metadata,
+    tasks.c.workflow_id.is_not(None).label("in_workflow"),
 )
 
 #: The same before the update: the lease it will have, and now as the start.
@@ -175,7 +176,13 @@ LEASE: Update = (
 # --- settle ---
 
 HELD: Select[Any] = (
-    select(tasks.c.id, tasks.c.lease, tasks.c.cancel_requested_at, tasks.c.cancel_reason)
+    select(
+        tasks.c.id,
+        tasks.c.lease,
+        tasks.c.cancel_requested_at,
+        tasks.c.cancel_reason,
+        tasks.c.workflow_id,
+    )
     .where(tasks.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(tasks.c.id)
     .with_for_update()

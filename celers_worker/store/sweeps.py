@@ -121,7 +121,7 @@ FIRST_OF_LEVEL: Select[Any] = (
 # --- what foreign producers wrote ---
 
 UNADOPTED_TASKS: Select[Any] = (
-    select(tasks.c.id, tasks.c.metadata)
+    select(tasks.c.id, tasks.c.metadata, tasks.c.task_name)
     .where(tasks.c.state == PENDING, tasks.c.queue_name == UNADOPTED)
     .limit(500)
     .with_for_update(skip_locked=True)

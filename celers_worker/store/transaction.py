@@ -34,6 +34,8 @@ from celers_worker.core.task import Demand, Enqueued, NewTask, Task, TaskState
 from celers_worker.store import result_statements, statements, sweeps
 from celers_worker.store.levels import Level, Levels
 from celers_worker.store.values import adopted_values, chunks, new_values, result_values
+from celers_worker.store.workflow import foreign, progress
+from celers_worker.store.workflow.progress import Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class Transaction:
 
         *keep_completed*: False deletes completed tasks instead of archiving them. A result is kept.
         """
+        # Before their rows: in one order everywhere.
+        progress.lock(self, [one.task.id for one in settlements if one.task.in_workflow])
         held = {
             row.id: row
             for chunk in chunks(settlements)
@@ -127,15 +131,18 @@ class Transaction:
         }
         by_kind: defaultdict[type, list[tuple[Task, Any]]] = defaultdict(list)
         settled = set()
+        ended: dict[UUID, Ended] = {}
         for settlement in settlements:
             row = held.get(settlement.task.id)
             if row is not None and row.lease == settlement.task.lease:
                 outcome = _unless_cancelled(settlement.outcome, row)
                 by_kind[type(outcome)].append((settlement.task, outcome))
                 settled.add(settlement.task.id)
+                if row.workflow_id is not None and (end := progress.end_of(outcome)) is not None:
+                    ended[settlement.task.id] = end
         self._complete(by_kind[Completed], keep=keep_completed)
         self._cancel(by_kind[Cancelled])
-        self._archive([task.id for task, _ in by_kind[Expired]], TaskState.EXPIRED)
+        self.move_to_archive([task.id for task, _ in by_kind[Expired]], TaskState.EXPIRED)
         self._retry(by_kind[Retry])
         self._release(by_kind[Release])
         self.record_attempts(
@@ -148,10 +155,11 @@ class Transaction:
         )
         for task, outcome in by_kind[Dead]:
             message = str(outcome.failure)
-            self.bury([task.id], reason=outcome.reason, message=message, failed=1)
+            self.move_to_dead_letters([task.id], reason=outcome.reason, message=message, failed=1)
         self._keep_results(by_kind[Dead])
         if any(by_kind[kind] for kind in (Completed, Cancelled, Expired, Dead)):
             self.tell_ended()
+        progress.move_on(self, ended)
         return settled
 
     def tell_ended(self) -> None:
@@ -165,7 +173,17 @@ class Transaction:
     def bury(
         self, ids: Sequence[UUID], *, reason: str, message: str, failed: int = 0, crashed: int = 0
     ) -> None:
-        """Move tasks to the dead letter queue; the caller has locked their rows."""
+        """End tasks as dead, and what waits for them; the caller has locked their rows."""
+        ended = progress.members(self, ids, Ended(TaskState.FAILED, message))
+        self.move_to_dead_letters(
+            ids, reason=reason, message=message, failed=failed, crashed=crashed
+        )
+        progress.move_on(self, ended)
+
+    def move_to_dead_letters(
+        self, ids: Sequence[UUID], *, reason: str, message: str, failed: int = 0, crashed: int = 0
+    ) -> None:
+        """Move rows to the dead letter queue; nobody who waits for them is told."""
         values = {"message": message, "why": reason[:255], "failed": failed, "crashed": crashed}
         self.connection.execute(statements.BURY, {"ids": list(ids), **values})
         self.connection.execute(statements.DELETE_TASKS, {"ids": list(ids)})
@@ -189,10 +207,20 @@ class Transaction:
             self.connection.execute(statements.INSERT_ATTEMPT, values)
 
     def archive_cancelled(self, ids: Sequence[UUID], reason: str) -> None:
-        """Move tasks to the archive as cancelled; the caller has locked their rows."""
-        self._archive(ids, TaskState.CANCELLED, reason)
+        """End tasks as cancelled, and what waits for them; the caller has locked their rows."""
+        ended = progress.members(self, ids, Ended(TaskState.CANCELLED, reason))
+        self.move_to_archive(ids, TaskState.CANCELLED, reason)
         if ids:
             self.tell_ended()
+        progress.move_on(self, ended)
+
+    def move_to_archive(
+        self, ids: Sequence[UUID], state: TaskState, message: str | None = None
+    ) -> None:
+        """Move rows to the archive; nobody who waits for them is told."""
+        for chunk in chunks(ids):
+            self.connection.execute(statements.ARCHIVE[state], {"ids": chunk, "message": message})
+            self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
 
     # --- inside ---
 
@@ -247,6 +275,7 @@ class Transaction:
                 sweeps.ADOPT,
                 [{"task_id": row.id, **adopted_values(row.metadata)} for row in rows],
             )
+            foreign.adopt(self, rows)
 
     def _due(
         self, level: Level, room: int, excluded: frozenset[str], handlers: dict[str, int]
@@ -275,7 +304,7 @@ class Transaction:
         self._keep_results([one for one in group if one[1].result is not None])
         ids = [task.id for task, _ in group]
         if keep:
-            self._archive(ids, TaskState.COMPLETED)
+            self.move_to_archive(ids, TaskState.COMPLETED)
         else:
             for chunk in chunks(ids):
                 self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
@@ -295,7 +324,7 @@ class Transaction:
         for task, outcome in group:
             by_reason[outcome.reason].append(task.id)
         for reason, ids in by_reason.items():
-            self._archive(ids, TaskState.CANCELLED, reason)
+            self.move_to_archive(ids, TaskState.CANCELLED, reason)
 
     def _retry(self, group: Sequence[tuple[Task, Retry]]) -> None:
         if group:
@@ -324,11 +353,6 @@ class Transaction:
                     for task, outcome in group
                 ],
             )
-
-    def _archive(self, ids: Sequence[UUID], state: TaskState, message: str | None = None) -> None:
-        for chunk in chunks(ids):
-            self.connection.execute(statements.ARCHIVE[state], {"ids": chunk, "message": message})
-            self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
 
 
 def _unless_cancelled(outcome: Outcome, row: Any) -> Outcome:

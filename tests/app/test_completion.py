@@ -25,7 +25,7 @@ from celers_worker.core.events import (
 )
 from celers_worker.core.outcome import Completed
 from celers_worker.core.task import TaskState
-from celers_worker.store import inspect, sql
+from celers_worker.store import inspect, results, sql
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import tasks
 from tests.services.crews import Seen
@@ -402,7 +402,7 @@ async def test_a_commit_whose_answer_is_lost_is_found_out_and_not_done_twice(
             await eventually(lambda: ends)
     assert ends == ["committed"]
     assert (effects(direct), live_rows(direct)) == (1, [])
-    ending = direct.run(inspect.ending_of, task.id)
+    ending = direct.run(results.ending_of, task.id)
     assert ending is not None
     assert ending.value == "paid"
     assert not working.seen.of(SettleRefused)

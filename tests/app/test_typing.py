@@ -12,6 +12,7 @@ import pytest
 PROGRAM = """
 from uuid import UUID
 from celers_worker import Celers, Context, EnqueuedTask, Options, backoff
+from celers_worker.workflow import EnqueuedWorkflow, chain, chord, graph, group
 
 app = Celers()
 
@@ -72,9 +73,14 @@ async def right() -> None:
     for state in [one.state for one in app.check_status_sync([str(task_id)]).values()]:
         print(state, await task.forget())
     await app.enqueue("by-name", options=Options(delay="1h"), anything=task_id.hex)
+    steps = graph({"a": send.call(1), "b": render.step().depends_on("a")})
+    await app.workflow(chain(send.call(1), group(render, render.step()), steps)).enqueue()
+    whole: EnqueuedWorkflow[list[int]] = await app.workflow(chord(send.map([1]), render)).enqueue()
+    numbers = await whole.result()
 
 
 async def wrong() -> None:
+    chain(7)  # E: arg-type
     await send.enqueue(user_id="x")  # E: arg-type
     await send.enqueue()  # E: call-arg
     await shrink.enqueue("text")  # E: arg-type

@@ -144,7 +144,7 @@ def test_the_completion_script_is_generated_and_completes() -> None:
         answer = run(env=environment(_CELERS_COMPLETE="bash_complete", **variables))
         return [line.partition(",")[2] for line in answer.stdout.splitlines()]
 
-    assert completed("celers w", 1) == ["worker", "workers"]
+    assert completed("celers w", 1) == ["worker", "workflow", "workers"]
     assert completed("celers dlq re", 2) == ["requeue"]
     assert completed("celers task list --st", 3) == ["--state"]
     assert completed("celers task list --state c", 4) == ["completed", "cancelled"]

@@ -48,10 +48,13 @@ def test_no_walk_through_the_table_leaves_the_states(state, choices):
         assert state in TRANSITIONS
 
 
-def test_only_a_running_task_completes_or_dies():
-    for state in (TaskState.COMPLETED, TaskState.FAILED):
-        before = {before for before, after in TRANSITIONS.items() if state in after}
-        assert before == {TaskState.PROCESSING}
+def test_only_a_running_task_completes_or_dies_but_for_one_whose_payload_cannot_be_completed():
+    before = {
+        state: {before for before, after in TRANSITIONS.items() if state in after}
+        for state in (TaskState.COMPLETED, TaskState.FAILED)
+    }
+    assert before[TaskState.COMPLETED] == {TaskState.PROCESSING}
+    assert before[TaskState.FAILED] == {TaskState.PROCESSING, TaskState.BLOCKED}
 
 
 def test_only_a_pending_task_starts_to_run():

@@ -104,3 +104,16 @@ async def wait_for_file(context: Context, path: str) -> str:
         while not gate.exists():  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.01)
     return "found"
+
+
+@app.task(backoff=_SOON)
+async def part(context: Context, number: int, seconds: float) -> int:
+    with noted(context):
+        await asyncio.sleep(seconds)
+    return number
+
+
+@app.task(backoff=_SOON)
+async def collect(context: Context, numbers: list[int]) -> int:
+    with noted(context):
+        return sum(numbers)

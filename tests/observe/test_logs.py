@@ -208,6 +208,14 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
             "tasks": 2,
         },
     ),
+    "workflows timed out": (
+        fact.WorkflowsTimedOut([BURIED]),
+        {
+            "level": "warning",
+            "event": "workflows stopped at their timeouts",
+            "workflows": [str(BURIED)],
+        },
+    ),
     "service failed": (
         fact.ServiceFailed("poller", Unavailable("the database is away"), 1, 0.1234),
         {

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.core.outcome import Completed, Release, Settlement
 from celers_worker.core.task import Task, TaskState
-from celers_worker.store import Store, StoreOptions, borrowed, inspect, maintenance
+from celers_worker.store import Store, StoreOptions, borrowed, inspect, maintenance, results
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.handler_session import Fate, HandlerSessions, fate_of
 from tests.store.conftest import OpenStore
@@ -61,7 +61,7 @@ async def test_writes_enqueues_and_the_end_of_the_task_are_one_commit(
         await opened.commit()
     assert effects(direct) == ["a"]
     assert [row.task_name for row in live_rows(direct)] == ["follow-up"]
-    ending = await store.run(inspect.ending_of, task.id)
+    ending = await store.run(results.ending_of, task.id)
     assert ending is not None
     assert (ending.state, ending.value) == (TaskState.COMPLETED, "done")
 

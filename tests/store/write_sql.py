@@ -15,6 +15,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from celers_worker.store import lease_statements, result_statements, statements, sweeps
 from celers_worker.store.postgres import store as postgres
+from celers_worker.store.workflow import mending_statements, whole_statements
+from celers_worker.store.workflow import statements as workflow_statements
 
 DIRECTORY = Path(__file__).parent / "sql"
 DIALECTS = {"postgresql": postgresql, "mysql": mysql, "sqlite": sqlite}
@@ -60,7 +62,10 @@ def _statements(backend: str) -> Iterator[tuple[str, str]]:
 
 def _portable() -> Iterator[tuple[str, Any]]:
     """The statements in the order of the source."""
-    modules = (statements, result_statements, sweeps, lease_statements)
+    modules = (
+        *(statements, result_statements, sweeps, lease_statements),
+        *(workflow_statements, whole_statements, mending_statements),
+    )
     for name, value in (item for module in modules for item in vars(module).items()):
         if name.isupper() and not name.startswith("_"):
             if isinstance(value, dict):

@@ -111,7 +111,8 @@ class PostgresStore(Store):
         completed: list[Settlement] = []
         others: list[Settlement] = []
         for one in settlements:
-            (completed if type(one.outcome) is Completed else others).append(one)
+            plain = type(one.outcome) is Completed and not one.task.in_workflow
+            (completed if plain else others).append(one)
         # First what may be refused, so that a refusal leaves nothing half written.
         settled = await super().settle(worker, others) if others else set()
         if completed:

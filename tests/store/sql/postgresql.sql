@@ -62,7 +62,8 @@ SELECT celers_tasks.id, celers_tasks.lease + :lease_1::BIGINT AS lease, celers_t
     celers_tasks.queue_name, celers_tasks.payload, celers_tasks.priority, celers_tasks.retry_count,
     celers_tasks.crash_count, celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at,
     statement_timestamp() AS started_at, celers_tasks.timeout,
-    coalesce(celers_tasks.expires_at <= statement_timestamp(), :param_1) AS expired, celers_tasks.metadata
+    coalesce(celers_tasks.expires_at <= statement_timestamp(), :param_1) AS expired, celers_tasks.metadata,
+    celers_tasks.workflow_id IS NOT NULL AS in_workflow
 FROM celers_tasks
 WHERE celers_tasks.state = 'pending'
   AND celers_tasks.queue_name = :queue::VARCHAR
@@ -84,7 +85,8 @@ SET state='processing', started_at=statement_timestamp(), worker_id=:worker::VAR
 WHERE celers_tasks.id IN (:ids, …);
 
 -- HELD
-SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason
+SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason,
+    celers_tasks.workflow_id
 FROM celers_tasks
 WHERE celers_tasks.id IN (:ids, …)
 ORDER BY celers_tasks.id FOR UPDATE;
@@ -356,7 +358,7 @@ ORDER BY celers_tasks.scheduled_at
 LIMIT :param_1::INTEGER;
 
 -- UNADOPTED_TASKS
-SELECT celers_tasks.id, celers_tasks.metadata
+SELECT celers_tasks.id, celers_tasks.metadata, celers_tasks.task_name
 FROM celers_tasks
 WHERE celers_tasks.state = 'pending'
   AND celers_tasks.queue_name = :queue_name_1::VARCHAR
@@ -444,6 +446,340 @@ WHERE celers_tasks.state = 'processing'
       AND celers_tasks.started_at < (statement_timestamp() + make_interval(secs => :later_1::INTEGER)))
 LIMIT :room::INTEGER FOR UPDATE SKIP LOCKED;
 
+-- INSERT_ROWS
+INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
+    metadata, queue_name, timeout, expires_at, unique_key, fingerprint)
+VALUES (:new_id::UUID, :new_name::VARCHAR, :new_payload, :new_state::VARCHAR, :new_priority::INTEGER,
+    :new_max_retries::INTEGER, :new_created_at::TIMESTAMP WITH TIME ZONE,
+    :new_scheduled_at::TIMESTAMP WITH TIME ZONE, :new_metadata::JSONB, :new_queue::VARCHAR, :new_timeout,
+    :new_expires_at::TIMESTAMP WITH TIME ZONE, :new_unique_key::VARCHAR, :new_fingerprint::VARCHAR);
+
+-- INSERT_WORKFLOW
+INSERT INTO celers_workflows (id, name, created_at, timeout, expires_at, result, checked_at)
+VALUES (:workflow::UUID, :called::VARCHAR, :since::TIMESTAMP WITH TIME ZONE, :seconds,
+    :until::TIMESTAMP WITH TIME ZONE, :shape::JSONB, :since::TIMESTAMP WITH TIME ZONE);
+
+-- INSERT_STEP
+INSERT INTO celers_workflow_steps (workflow_id, task_id, position, name, delay, template)
+VALUES (:workflow::UUID, :of_task::UUID, :place::INTEGER, :called::VARCHAR, :wait, :before);
+
+-- INSERT_EDGE
+INSERT INTO celers_task_edges (child_id, parent_id, workflow_id, position, policy, path)
+VALUES (:child::UUID, :parent::UUID, :workflow::UUID, :place::INTEGER, :tolerance::VARCHAR, :goes_to::VARCHAR);
+
+-- INSERT_MEMBERS
+INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
+    metadata, queue_name, timeout, expires_at, unique_key, fingerprint, workflow_id)
+VALUES (:new_id::UUID, :new_name::VARCHAR, :new_payload, :new_state::VARCHAR, :new_priority::INTEGER,
+    :new_max_retries::INTEGER, :new_created_at::TIMESTAMP WITH TIME ZONE,
+    :new_scheduled_at::TIMESTAMP WITH TIME ZONE, :new_metadata::JSONB, :new_queue::VARCHAR, :new_timeout,
+    :new_expires_at::TIMESTAMP WITH TIME ZONE, :new_unique_key::VARCHAR, :new_fingerprint::VARCHAR,
+    :workflow::UUID);
+
+-- KNOWN_WORKFLOW
+SELECT celers_workflows.id
+FROM celers_workflows
+WHERE celers_workflows.id = :workflow::UUID;
+
+-- WORKFLOWS_OF
+SELECT DISTINCT celers_workflow_steps.workflow_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.task_id IN (:ids, …);
+
+-- LOCK_WORKFLOWS
+SELECT celers_workflows.id, celers_workflows.name, celers_workflows.state, celers_workflows.created_at,
+    celers_workflows.completed_at, celers_workflows.timeout, celers_workflows.expires_at,
+    celers_workflows.stopping_at, celers_workflows.cancel_reason, celers_workflows.error_message,
+    celers_workflows.result, celers_workflows.checked_at
+FROM celers_workflows
+WHERE celers_workflows.id IN (:ids, …)
+ORDER BY celers_workflows.id FOR UPDATE;
+
+-- MEMBERS
+SELECT celers_tasks.id
+FROM celers_tasks
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.workflow_id IS NOT NULL;
+
+-- END_STEPS
+UPDATE celers_workflow_steps
+SET state=:now_is::VARCHAR, ended_at=statement_timestamp(), error_message=:message::VARCHAR,
+    ended_by=:because::UUID
+WHERE celers_workflow_steps.task_id IN (:ids, …)
+  AND celers_workflow_steps.state IS NULL;
+
+-- CHILDREN
+SELECT DISTINCT celers_task_edges.child_id, celers_task_edges.policy, celers_task_edges.parent_id
+FROM celers_task_edges
+WHERE celers_task_edges.parent_id IN (:ids, …);
+
+-- CANDIDATES
+SELECT celers_tasks.id, celers_tasks.queue_name, (SELECT celers_task_edges.parent_id
+    FROM celers_task_edges
+    JOIN celers_workflow_steps AS parent_step ON parent_step.workflow_id = celers_task_edges.workflow_id
+      AND parent_step.task_id = celers_task_edges.parent_id
+    WHERE celers_task_edges.child_id = celers_tasks.id
+      AND parent_step.state IS NULL
+    ORDER BY celers_task_edges.parent_id DESC
+    LIMIT :param_1::INTEGER) AS live_parent
+FROM celers_tasks
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'blocked'
+ORDER BY celers_tasks.id FOR UPDATE;
+
+-- PARENTS
+SELECT celers_task_edges.child_id, celers_task_edges.parent_id, celers_task_edges.workflow_id,
+    celers_task_edges.policy, celers_task_edges.path, parent_step.task_id AS step_id, parent_step.name,
+    parent_step.state, parent_step.error_message, parent_step.ended_by,
+    coalesce(length(celers_task_results.result), :coalesce_1::INTEGER) AS size
+FROM celers_task_edges
+LEFT OUTER JOIN celers_workflow_steps AS parent_step ON parent_step.workflow_id = celers_task_edges.workflow_id
+  AND parent_step.task_id = celers_task_edges.parent_id
+LEFT OUTER JOIN celers_task_results ON celers_task_results.task_id = celers_task_edges.parent_id
+  AND celers_task_edges.path IS NOT NULL
+WHERE celers_task_edges.child_id IN (:ids, …)
+ORDER BY celers_task_edges.child_id, celers_task_edges.position;
+
+-- STEPS
+SELECT celers_workflow_steps.task_id, celers_workflow_steps.delay, celers_workflow_steps.template
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow::UUID
+  AND celers_workflow_steps.task_id IN (:ids, …);
+
+-- RESULTS
+SELECT celers_task_results.task_id, celers_task_results.result
+FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …);
+
+-- UNBLOCK
+UPDATE celers_tasks
+SET state='pending',
+    scheduled_at=CASE WHEN (celers_tasks.scheduled_at > statement_timestamp()) THEN celers_tasks.scheduled_at ELSE statement_timestamp() END
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'blocked';
+
+-- UNBLOCK_CHANGED
+UPDATE celers_tasks
+SET payload=coalesce(:full, celers_tasks.payload), state='pending',
+    scheduled_at=coalesce((statement_timestamp() + make_interval(secs => :wait)),
+    CASE WHEN (celers_tasks.scheduled_at > statement_timestamp()) THEN celers_tasks.scheduled_at ELSE statement_timestamp() END)
+WHERE celers_tasks.id = :task_id::UUID
+  AND celers_tasks.state = 'blocked';
+
+-- OPEN_STEPS
+SELECT celers_workflows.id, (SELECT step.task_id
+    FROM celers_workflow_steps AS step
+    WHERE step.workflow_id = celers_workflows.id
+      AND step.task_id != celers_workflows.id
+      AND step.state IS NULL
+      AND NOT (EXISTS (SELECT *
+            FROM celers_task_edges
+            WHERE celers_task_edges.child_id = step.task_id
+              AND celers_task_edges.parent_id = step.workflow_id))
+    ORDER BY step.task_id DESC
+    LIMIT :param_1::INTEGER) AS step
+FROM celers_workflows
+WHERE celers_workflows.id IN (:ids, …)
+  AND celers_workflows.state = :state_1::VARCHAR;
+
+-- LAST_STATES
+SELECT DISTINCT celers_workflow_steps.state
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow::UUID
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.child_id = celers_workflow_steps.task_id
+          AND celers_task_edges.policy = :policy_1::VARCHAR))
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.parent_id = celers_workflow_steps.task_id
+          AND celers_task_edges.workflow_id = celers_workflow_steps.workflow_id
+          AND celers_task_edges.policy != :policy_2::VARCHAR));
+
+-- FIRST_FAILURE
+SELECT celers_workflow_steps.task_id, celers_workflow_steps.name, celers_workflow_steps.state,
+    celers_workflow_steps.error_message
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow::UUID
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.child_id = celers_workflow_steps.task_id
+          AND celers_task_edges.policy = :policy_1::VARCHAR))
+  AND celers_workflow_steps.state != :state_1::VARCHAR
+  AND celers_workflow_steps.ended_by IS NULL
+ORDER BY celers_workflow_steps.ended_at, celers_workflow_steps.position
+LIMIT :param_1::INTEGER;
+
+-- END_WORKFLOW
+UPDATE celers_workflows
+SET state=:now_is::VARCHAR, completed_at=statement_timestamp(), error_message=:message::VARCHAR
+WHERE celers_workflows.id = :workflow::UUID
+  AND celers_workflows.state = :state_1::VARCHAR;
+
+-- LIVE_MEMBERS
+SELECT celers_tasks.id, celers_tasks.state
+FROM celers_tasks
+WHERE celers_tasks.id IN (SELECT step.task_id
+    FROM celers_workflow_steps AS step
+    WHERE step.workflow_id = :workflow::UUID
+      AND step.state IS NULL
+      AND NOT (EXISTS (SELECT *
+            FROM celers_task_edges
+            WHERE celers_task_edges.child_id = step.task_id
+              AND celers_task_edges.parent_id = step.workflow_id)))
+  AND celers_tasks.workflow_id = :workflow::UUID
+  AND celers_tasks.cancel_requested_at IS NULL
+ORDER BY celers_tasks.id FOR UPDATE;
+
+-- STOP_WORKFLOW
+UPDATE celers_workflows
+SET stopping_at=statement_timestamp(), cancel_reason=:reason::VARCHAR, error_message=:message::VARCHAR
+WHERE celers_workflows.id = :workflow::UUID;
+
+-- ASK_TO_STOP
+UPDATE celers_tasks
+SET cancel_requested_at=statement_timestamp(), cancel_reason=:reason::VARCHAR
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'processing';
+
+-- ENDED_BY
+SELECT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.ended_by IN (:ids, …)
+  AND celers_workflow_steps.state = :state_1::VARCHAR;
+
+-- SPARED
+SELECT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+JOIN celers_task_edges ON celers_task_edges.child_id = celers_workflow_steps.task_id
+  AND celers_task_edges.workflow_id = celers_workflow_steps.workflow_id
+WHERE celers_task_edges.parent_id IN (:ids, …)
+  AND celers_task_edges.policy = :policy_1::VARCHAR
+  AND celers_workflow_steps.state = :state_1::VARCHAR;
+
+-- UNENDED
+SELECT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow::UUID
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.child_id = celers_workflow_steps.task_id
+          AND celers_task_edges.policy = :policy_1::VARCHAR))
+  AND celers_workflow_steps.state IN (:state_1, …);
+
+-- CHILDREN_AMONG
+SELECT DISTINCT celers_task_edges.child_id
+FROM celers_task_edges
+WHERE celers_task_edges.child_id IN (:ids, …);
+
+-- BLOCK
+UPDATE celers_tasks
+SET state='blocked'
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'pending';
+
+-- REOPEN_STEPS
+UPDATE celers_workflow_steps
+SET state=NULL, ended_at=NULL, error_message=NULL, ended_by=NULL
+WHERE celers_workflow_steps.task_id IN (:ids, …);
+
+-- REOPEN_WORKFLOWS
+UPDATE celers_workflows
+SET state=:state::VARCHAR, completed_at=NULL,
+    expires_at=(statement_timestamp() + make_interval(secs => celers_workflows.timeout)), stopping_at=NULL,
+    cancel_reason=NULL, error_message=NULL, checked_at=statement_timestamp()
+WHERE celers_workflows.id IN (:ids, …);
+
+-- OVERDUE
+SELECT celers_workflows.id
+FROM celers_workflows
+WHERE celers_workflows.state = :state_1::VARCHAR
+  AND celers_workflows.expires_at <= statement_timestamp()
+  AND celers_workflows.stopping_at IS NULL
+LIMIT :room FOR UPDATE SKIP LOCKED;
+
+-- UNCHECKED
+SELECT celers_workflows.id,
+    celers_workflows.created_at < (statement_timestamp() + make_interval(secs => :grace)) AS is_old
+FROM celers_workflows
+WHERE celers_workflows.state = :state_1::VARCHAR
+  AND celers_workflows.checked_at <= (statement_timestamp() + make_interval(secs => :before))
+ORDER BY celers_workflows.checked_at
+LIMIT :room FOR UPDATE SKIP LOCKED;
+
+-- CHECKED
+UPDATE celers_workflows
+SET checked_at=statement_timestamp()
+WHERE celers_workflows.id IN (:ids, …);
+
+-- NOT_MOVING
+SELECT celers_workflow_steps.task_id, celers_tasks.state
+FROM celers_workflow_steps
+LEFT OUTER JOIN celers_tasks ON celers_tasks.id = celers_workflow_steps.task_id
+WHERE celers_workflow_steps.workflow_id = :workflow::UUID
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND celers_workflow_steps.state IS NULL
+  AND (celers_tasks.id IS NULL OR celers_tasks.state = 'blocked');
+
+-- STRANDED
+SELECT celers_tasks.id
+FROM celers_tasks
+WHERE celers_tasks.state = 'blocked'
+  AND NOT (EXISTS (SELECT *
+        FROM celers_workflow_steps
+        WHERE celers_workflow_steps.task_id = celers_tasks.id))
+LIMIT :room FOR UPDATE SKIP LOCKED;
+
+-- ADOPT_WORKFLOW
+INSERT INTO celers_workflows (id, name, created_at, checked_at)
+VALUES (:workflow::UUID, :called::VARCHAR, statement_timestamp(), statement_timestamp())
+ON CONFLICT DO NOTHING;
+
+-- ADOPT_STEP
+INSERT INTO celers_workflow_steps (workflow_id, task_id, position, name, delay)
+VALUES (:workflow::UUID, :of_task::UUID, :place::INTEGER, :called::VARCHAR, :wait)
+ON CONFLICT DO NOTHING;
+
+-- ADOPT_EDGE
+INSERT INTO celers_task_edges (child_id, parent_id, workflow_id, position, policy)
+VALUES (:child::UUID, :parent::UUID, :workflow::UUID, :place::INTEGER, :tolerance::VARCHAR)
+ON CONFLICT DO NOTHING;
+
+-- PLACE_STEP
+UPDATE celers_workflow_steps
+SET position=:place::INTEGER, delay=:wait
+WHERE celers_workflow_steps.workflow_id = :workflow::UUID
+  AND celers_workflow_steps.task_id = :of_task::UUID;
+
+-- NAME_STEP
+UPDATE celers_workflow_steps
+SET name=:called::VARCHAR
+WHERE celers_workflow_steps.task_id = :of_task::UUID;
+
+-- JOIN_WORKFLOW
+UPDATE celers_tasks
+SET state=:now_is::VARCHAR, workflow_id=:workflow::UUID
+WHERE celers_tasks.id IN (:ids, …);
+
+-- MARK
+UPDATE celers_tasks
+SET workflow_id=:workflow::UUID
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.workflow_id IS NULL;
+
+-- STEPS_AMONG
+SELECT DISTINCT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.task_id IN (:ids, …);
+
+-- PARENT_IDS
+SELECT celers_task_edges.parent_id
+FROM celers_task_edges
+WHERE celers_task_edges.child_id IN (:ids, …);
+
 -- CLAIM, on asyncpg
 UPDATE celers_tasks
 SET state='processing', started_at=statement_timestamp(), worker_id=$1::VARCHAR,
@@ -474,7 +810,7 @@ RETURNING celers_tasks.id, celers_tasks.lease, celers_tasks.task_name, celers_ta
     celers_tasks.payload, celers_tasks.priority, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at, celers_tasks.started_at,
     celers_tasks.timeout, coalesce(celers_tasks.expires_at <= statement_timestamp(), $8::BOOLEAN) AS expired,
-    celers_tasks.metadata;
+    celers_tasks.metadata, celers_tasks.workflow_id IS NOT NULL AS in_workflow;
 
 -- CLAIM_LIMITED, on asyncpg
 WITH candidates AS (SELECT due.place AS place, due.id AS id, due.task_name AS task_name,
@@ -514,7 +850,7 @@ RETURNING celers_tasks.id, celers_tasks.lease, celers_tasks.task_name, celers_ta
     celers_tasks.payload, celers_tasks.priority, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at, celers_tasks.started_at,
     celers_tasks.timeout, coalesce(celers_tasks.expires_at <= statement_timestamp(), $10::BOOLEAN) AS expired,
-    celers_tasks.metadata;
+    celers_tasks.metadata, celers_tasks.workflow_id IS NOT NULL AS in_workflow;
 
 -- CLAIM_ANNOUNCED, on asyncpg
 WITH RECURSIVE level(queue_name, priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
@@ -577,7 +913,7 @@ RETURNING celers_tasks.id, celers_tasks.lease, celers_tasks.task_name, celers_ta
     celers_tasks.payload, celers_tasks.priority, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at, celers_tasks.started_at,
     celers_tasks.timeout, coalesce(celers_tasks.expires_at <= statement_timestamp(), $8::BOOLEAN) AS expired,
-    celers_tasks.metadata;
+    celers_tasks.metadata, celers_tasks.workflow_id IS NOT NULL AS in_workflow;
 
 -- COMPLETE, on asyncpg
 WITH gone AS (DELETE FROM celers_tasks USING unnest($1::UUID[], $2::BIGINT[]) AS held(id, lease)

@@ -61,7 +61,7 @@ SELECT celers_tasks.id, celers_tasks.lease + :lease_1 AS lease, celers_tasks.tas
     celers_tasks.crash_count, celers_tasks.max_retries, celers_tasks.created_at, celers_tasks.scheduled_at,
     strftime('%Y-%m-%d %H:%M:%f000', 'now') AS started_at, celers_tasks.timeout,
     coalesce(celers_tasks.expires_at <= strftime('%Y-%m-%d %H:%M:%f000', 'now'), :param_1) AS expired,
-    celers_tasks.metadata
+    celers_tasks.metadata, celers_tasks.workflow_id IS NOT NULL AS in_workflow
 FROM celers_tasks
 WHERE celers_tasks.state = 'pending'
   AND celers_tasks.queue_name = :queue
@@ -83,7 +83,8 @@ SET state='processing', started_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), work
 WHERE celers_tasks.id IN (:ids, …);
 
 -- HELD
-SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason
+SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason,
+    celers_tasks.workflow_id
 FROM celers_tasks
 WHERE celers_tasks.id IN (:ids, …)
 ORDER BY celers_tasks.id;
@@ -351,7 +352,7 @@ ORDER BY celers_tasks.scheduled_at
 LIMIT :param_1 OFFSET :param_2;
 
 -- UNADOPTED_TASKS
-SELECT celers_tasks.id, celers_tasks.metadata
+SELECT celers_tasks.id, celers_tasks.metadata, celers_tasks.task_name
 FROM celers_tasks
 WHERE celers_tasks.state = 'pending'
   AND celers_tasks.queue_name = :queue_name_1
@@ -438,3 +439,333 @@ WHERE celers_tasks.state = 'processing'
                 'now'))) OR celers_tasks.worker_id IS NULL
       AND celers_tasks.started_at < strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:later_1, 3) || ' seconds'))
 LIMIT :room OFFSET :param_1;
+
+-- INSERT_ROWS
+INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
+    metadata, queue_name, timeout, expires_at, unique_key, fingerprint)
+VALUES (:new_id, :new_name, :new_payload, :new_state, :new_priority, :new_max_retries, :new_created_at,
+    :new_scheduled_at, :new_metadata, :new_queue, :new_timeout, :new_expires_at, :new_unique_key,
+    :new_fingerprint);
+
+-- INSERT_WORKFLOW
+INSERT INTO celers_workflows (id, name, created_at, timeout, expires_at, result, checked_at)
+VALUES (:workflow, :called, :since, :seconds, :until, :shape, :since);
+
+-- INSERT_STEP
+INSERT INTO celers_workflow_steps (workflow_id, task_id, position, name, delay, template)
+VALUES (:workflow, :of_task, :place, :called, :wait, :before);
+
+-- INSERT_EDGE
+INSERT INTO celers_task_edges (child_id, parent_id, workflow_id, position, policy, path)
+VALUES (:child, :parent, :workflow, :place, :tolerance, :goes_to);
+
+-- INSERT_MEMBERS
+INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
+    metadata, queue_name, timeout, expires_at, unique_key, fingerprint, workflow_id)
+VALUES (:new_id, :new_name, :new_payload, :new_state, :new_priority, :new_max_retries, :new_created_at,
+    :new_scheduled_at, :new_metadata, :new_queue, :new_timeout, :new_expires_at, :new_unique_key,
+    :new_fingerprint, :workflow);
+
+-- KNOWN_WORKFLOW
+SELECT celers_workflows.id
+FROM celers_workflows
+WHERE celers_workflows.id = :workflow;
+
+-- WORKFLOWS_OF
+SELECT DISTINCT celers_workflow_steps.workflow_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.task_id IN (:ids, …);
+
+-- LOCK_WORKFLOWS
+SELECT celers_workflows.id, celers_workflows.name, celers_workflows.state, celers_workflows.created_at,
+    celers_workflows.completed_at, celers_workflows.timeout, celers_workflows.expires_at,
+    celers_workflows.stopping_at, celers_workflows.cancel_reason, celers_workflows.error_message,
+    celers_workflows.result, celers_workflows.checked_at
+FROM celers_workflows
+WHERE celers_workflows.id IN (:ids, …)
+ORDER BY celers_workflows.id;
+
+-- MEMBERS
+SELECT celers_tasks.id
+FROM celers_tasks
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.workflow_id IS NOT NULL;
+
+-- END_STEPS
+UPDATE celers_workflow_steps
+SET state=:now_is, ended_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), error_message=:message, ended_by=:because
+WHERE celers_workflow_steps.task_id IN (:ids, …)
+  AND celers_workflow_steps.state IS NULL;
+
+-- CHILDREN
+SELECT DISTINCT celers_task_edges.child_id, celers_task_edges.policy, celers_task_edges.parent_id
+FROM celers_task_edges
+WHERE celers_task_edges.parent_id IN (:ids, …);
+
+-- CANDIDATES
+SELECT celers_tasks.id, celers_tasks.queue_name, (SELECT celers_task_edges.parent_id
+    FROM celers_task_edges
+    JOIN celers_workflow_steps AS parent_step ON parent_step.workflow_id = celers_task_edges.workflow_id
+      AND parent_step.task_id = celers_task_edges.parent_id
+    WHERE celers_task_edges.child_id = celers_tasks.id
+      AND parent_step.state IS NULL
+    ORDER BY celers_task_edges.parent_id DESC
+    LIMIT :param_1 OFFSET :param_2) AS live_parent
+FROM celers_tasks
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'blocked'
+ORDER BY celers_tasks.id;
+
+-- PARENTS
+SELECT celers_task_edges.child_id, celers_task_edges.parent_id, celers_task_edges.workflow_id,
+    celers_task_edges.policy, celers_task_edges.path, parent_step.task_id AS step_id, parent_step.name,
+    parent_step.state, parent_step.error_message, parent_step.ended_by,
+    coalesce(length(celers_task_results.result), :coalesce_1) AS size
+FROM celers_task_edges
+LEFT OUTER JOIN celers_workflow_steps AS parent_step ON parent_step.workflow_id = celers_task_edges.workflow_id
+  AND parent_step.task_id = celers_task_edges.parent_id
+LEFT OUTER JOIN celers_task_results ON celers_task_results.task_id = celers_task_edges.parent_id
+  AND celers_task_edges.path IS NOT NULL
+WHERE celers_task_edges.child_id IN (:ids, …)
+ORDER BY celers_task_edges.child_id, celers_task_edges.position;
+
+-- STEPS
+SELECT celers_workflow_steps.task_id, celers_workflow_steps.delay, celers_workflow_steps.template
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow
+  AND celers_workflow_steps.task_id IN (:ids, …);
+
+-- RESULTS
+SELECT celers_task_results.task_id, celers_task_results.result
+FROM celers_task_results
+WHERE celers_task_results.task_id IN (:ids, …);
+
+-- UNBLOCK
+UPDATE celers_tasks
+SET state='pending', scheduled_at=CASE WHEN (celers_tasks.scheduled_at > strftime('%Y-%m-%d %H:%M:%f000',
+    'now')) THEN celers_tasks.scheduled_at ELSE strftime('%Y-%m-%d %H:%M:%f000', 'now') END
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'blocked';
+
+-- UNBLOCK_CHANGED
+UPDATE celers_tasks
+SET payload=coalesce(:full, celers_tasks.payload), state='pending',
+    scheduled_at=coalesce(strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:wait, 3) || ' seconds'),
+    CASE WHEN (celers_tasks.scheduled_at > strftime('%Y-%m-%d %H:%M:%f000',
+    'now')) THEN celers_tasks.scheduled_at ELSE strftime('%Y-%m-%d %H:%M:%f000', 'now') END)
+WHERE celers_tasks.id = :task_id
+  AND celers_tasks.state = 'blocked';
+
+-- OPEN_STEPS
+SELECT celers_workflows.id, (SELECT step.task_id
+    FROM celers_workflow_steps AS step
+    WHERE step.workflow_id = celers_workflows.id
+      AND step.task_id != celers_workflows.id
+      AND step.state IS NULL
+      AND NOT (EXISTS (SELECT *
+            FROM celers_task_edges
+            WHERE celers_task_edges.child_id = step.task_id
+              AND celers_task_edges.parent_id = step.workflow_id))
+    ORDER BY step.task_id DESC
+    LIMIT :param_1 OFFSET :param_2) AS step
+FROM celers_workflows
+WHERE celers_workflows.id IN (:ids, …)
+  AND celers_workflows.state = :state_1;
+
+-- LAST_STATES
+SELECT DISTINCT celers_workflow_steps.state
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.child_id = celers_workflow_steps.task_id
+          AND celers_task_edges.policy = :policy_1))
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.parent_id = celers_workflow_steps.task_id
+          AND celers_task_edges.workflow_id = celers_workflow_steps.workflow_id
+          AND celers_task_edges.policy != :policy_2));
+
+-- FIRST_FAILURE
+SELECT celers_workflow_steps.task_id, celers_workflow_steps.name, celers_workflow_steps.state,
+    celers_workflow_steps.error_message
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.child_id = celers_workflow_steps.task_id
+          AND celers_task_edges.policy = :policy_1))
+  AND celers_workflow_steps.state != :state_1
+  AND celers_workflow_steps.ended_by IS NULL
+ORDER BY celers_workflow_steps.ended_at, celers_workflow_steps.position
+LIMIT :param_1 OFFSET :param_2;
+
+-- END_WORKFLOW
+UPDATE celers_workflows
+SET state=:now_is, completed_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), error_message=:message
+WHERE celers_workflows.id = :workflow
+  AND celers_workflows.state = :state_1;
+
+-- LIVE_MEMBERS
+SELECT celers_tasks.id, celers_tasks.state
+FROM celers_tasks
+WHERE celers_tasks.id IN (SELECT step.task_id
+    FROM celers_workflow_steps AS step
+    WHERE step.workflow_id = :workflow
+      AND step.state IS NULL
+      AND NOT (EXISTS (SELECT *
+            FROM celers_task_edges
+            WHERE celers_task_edges.child_id = step.task_id
+              AND celers_task_edges.parent_id = step.workflow_id)))
+  AND celers_tasks.workflow_id = :workflow
+  AND celers_tasks.cancel_requested_at IS NULL
+ORDER BY celers_tasks.id;
+
+-- STOP_WORKFLOW
+UPDATE celers_workflows
+SET stopping_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), cancel_reason=:reason, error_message=:message
+WHERE celers_workflows.id = :workflow;
+
+-- ASK_TO_STOP
+UPDATE celers_tasks
+SET cancel_requested_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), cancel_reason=:reason
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'processing';
+
+-- ENDED_BY
+SELECT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.ended_by IN (:ids, …)
+  AND celers_workflow_steps.state = :state_1;
+
+-- SPARED
+SELECT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+JOIN celers_task_edges ON celers_task_edges.child_id = celers_workflow_steps.task_id
+  AND celers_task_edges.workflow_id = celers_workflow_steps.workflow_id
+WHERE celers_task_edges.parent_id IN (:ids, …)
+  AND celers_task_edges.policy = :policy_1
+  AND celers_workflow_steps.state = :state_1;
+
+-- UNENDED
+SELECT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.workflow_id = :workflow
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND NOT (EXISTS (SELECT *
+        FROM celers_task_edges
+        WHERE celers_task_edges.child_id = celers_workflow_steps.task_id
+          AND celers_task_edges.policy = :policy_1))
+  AND celers_workflow_steps.state IN (:state_1, …);
+
+-- CHILDREN_AMONG
+SELECT DISTINCT celers_task_edges.child_id
+FROM celers_task_edges
+WHERE celers_task_edges.child_id IN (:ids, …);
+
+-- BLOCK
+UPDATE celers_tasks
+SET state='blocked'
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.state = 'pending';
+
+-- REOPEN_STEPS
+UPDATE celers_workflow_steps
+SET state=NULL, ended_at=NULL, error_message=NULL, ended_by=NULL
+WHERE celers_workflow_steps.task_id IN (:ids, …);
+
+-- REOPEN_WORKFLOWS
+UPDATE celers_workflows
+SET state=:state, completed_at=NULL, expires_at=strftime('%Y-%m-%d %H:%M:%f000', 'now',
+    round(celers_workflows.timeout, 3) || ' seconds'), stopping_at=NULL, cancel_reason=NULL,
+    error_message=NULL, checked_at=strftime('%Y-%m-%d %H:%M:%f000', 'now')
+WHERE celers_workflows.id IN (:ids, …);
+
+-- OVERDUE
+SELECT celers_workflows.id
+FROM celers_workflows
+WHERE celers_workflows.state = :state_1
+  AND celers_workflows.expires_at <= strftime('%Y-%m-%d %H:%M:%f000', 'now')
+  AND celers_workflows.stopping_at IS NULL
+LIMIT :room OFFSET :param_1;
+
+-- UNCHECKED
+SELECT celers_workflows.id, celers_workflows.created_at < strftime('%Y-%m-%d %H:%M:%f000', 'now',
+    round(:grace, 3) || ' seconds') AS is_old
+FROM celers_workflows
+WHERE celers_workflows.state = :state_1
+  AND celers_workflows.checked_at <= strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:before, 3) || ' seconds')
+ORDER BY celers_workflows.checked_at
+LIMIT :room OFFSET :param_1;
+
+-- CHECKED
+UPDATE celers_workflows
+SET checked_at=strftime('%Y-%m-%d %H:%M:%f000', 'now')
+WHERE celers_workflows.id IN (:ids, …);
+
+-- NOT_MOVING
+SELECT celers_workflow_steps.task_id, celers_tasks.state
+FROM celers_workflow_steps
+LEFT OUTER JOIN celers_tasks ON celers_tasks.id = celers_workflow_steps.task_id
+WHERE celers_workflow_steps.workflow_id = :workflow
+  AND celers_workflow_steps.task_id != celers_workflow_steps.workflow_id
+  AND celers_workflow_steps.state IS NULL
+  AND (celers_tasks.id IS NULL OR celers_tasks.state = 'blocked');
+
+-- STRANDED
+SELECT celers_tasks.id
+FROM celers_tasks
+WHERE celers_tasks.state = 'blocked'
+  AND NOT (EXISTS (SELECT *
+        FROM celers_workflow_steps
+        WHERE celers_workflow_steps.task_id = celers_tasks.id))
+LIMIT :room OFFSET :param_1;
+
+-- ADOPT_WORKFLOW
+INSERT INTO celers_workflows (id, name, created_at, checked_at)
+VALUES (:workflow, :called, strftime('%Y-%m-%d %H:%M:%f000', 'now'), strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+ON CONFLICT DO NOTHING;
+
+-- ADOPT_STEP
+INSERT INTO celers_workflow_steps (workflow_id, task_id, position, name, delay)
+VALUES (:workflow, :of_task, :place, :called, :wait)
+ON CONFLICT DO NOTHING;
+
+-- ADOPT_EDGE
+INSERT INTO celers_task_edges (child_id, parent_id, workflow_id, position, policy)
+VALUES (:child, :parent, :workflow, :place, :tolerance)
+ON CONFLICT DO NOTHING;
+
+-- PLACE_STEP
+UPDATE celers_workflow_steps
+SET position=:place, delay=:wait
+WHERE celers_workflow_steps.workflow_id = :workflow
+  AND celers_workflow_steps.task_id = :of_task;
+
+-- NAME_STEP
+UPDATE celers_workflow_steps
+SET name=:called
+WHERE celers_workflow_steps.task_id = :of_task;
+
+-- JOIN_WORKFLOW
+UPDATE celers_tasks
+SET state=:now_is, workflow_id=:workflow
+WHERE celers_tasks.id IN (:ids, …);
+
+-- MARK
+UPDATE celers_tasks
+SET workflow_id=:workflow
+WHERE celers_tasks.id IN (:ids, …)
+  AND celers_tasks.workflow_id IS NULL;
+
+-- STEPS_AMONG
+SELECT DISTINCT celers_workflow_steps.task_id
+FROM celers_workflow_steps
+WHERE celers_workflow_steps.task_id IN (:ids, …);
+
+-- PARENT_IDS
+SELECT celers_task_edges.parent_id
+FROM celers_task_edges
+WHERE celers_task_edges.child_id IN (:ids, …);

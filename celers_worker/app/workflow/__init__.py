@@ -1,0 +1,1 @@
+"""Workflows as an application describes them, enqueues them and waits for them."""
