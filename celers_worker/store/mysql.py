@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Select
 
 from celers_worker.core.task import Demand, NewTask, Task, TaskState
 from celers_worker.store import statements, sweeps
@@ -53,6 +53,13 @@ class MySQLTransaction(Transaction):
         ]
         statement = statements.INSERT_ROWS_UNLESS_KNOWN if unless_known else statements.INSERT_ROWS
         self.connection.execute(statement, rows)
+
+    def as_of_now(self, query: Select[Any]) -> Select[Any]:
+        """Locking, for a plain read sees the snapshot of an application's REPEATABLE READ.
+
+        The rows are locked anyway: an INSERT that meets a key locks who has it.
+        """
+        return query.with_for_update()
 
     def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         """Probe by probe: neither server bounds a scan in a subquery by a value from outside it.

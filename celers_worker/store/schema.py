@@ -32,7 +32,7 @@ from celers_worker.store import sql
 from celers_worker.store.types import Id, LenientJson, UtcDateTime
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0001"
+HEAD = "0005"
 VERSION_TABLE = "celers_alembic_version"
 
 
@@ -227,6 +227,17 @@ queues = Table(
     Column("name", _name(128), primary_key=True),
     Column("paused_at", UtcDateTime()),
     Column("paused_reason", _name(255)),
+    **_MYSQL,
+)
+
+#: Keys that stay taken when their task has ended; a key without a row is free once it has.
+unique_windows = Table(
+    "celers_unique_windows",
+    metadata,
+    Column("unique_key", _name(255), primary_key=True),
+    Column("task_id", Id(), nullable=False),
+    Column("expires_at", UtcDateTime(), nullable=False),
+    Index("idx_unique_windows_expires_at", "expires_at"),
     **_MYSQL,
 )
 
