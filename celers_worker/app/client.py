@@ -16,6 +16,8 @@ from msgspec import structs
 from celers_worker.config import Config, load_config
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler
+from celers_worker.core.options import Options
+from celers_worker.core.routing import Route, Routes
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
 
@@ -36,6 +38,35 @@ class Client:
         self.events = Events()
         """Told of what this application enqueues; a worker puts its own here."""
         self._lock = threading.Lock()
+        self._own_routes: list[Route] = []
+        self._own_capacities: dict[str, int] = {}
+        self._routes: Routes | None = None
+        self._capacities: dict[str, int] | None = None
+
+    @property
+    def routes(self) -> Routes:
+        """Which queue tasks go to: the rules of the configuration, then those in code."""
+        if self._routes is None:
+            configured = (Route(name, rule.queue) for name, rule in self.config.routes.items())
+            self._routes = Routes(tuple(configured)).before(self._own_routes)
+        return self._routes
+
+    def add_route(self, route: Route) -> None:
+        """Add a rule after the others."""
+        self._own_routes.append(route)
+        self._routes = None
+
+    @property
+    def capacities(self) -> dict[str, int]:
+        """How many tasks may wait in a queue; the configuration goes before the code."""
+        if self._capacities is None:
+            self._capacities = self._own_capacities | self.config.capacities
+        return self._capacities
+
+    def add_capacity(self, queue: str, capacity: int) -> None:
+        """Bound how many tasks may wait in *queue*, unless the configuration does."""
+        self._own_capacities[queue] = capacity
+        self._capacities = None
 
     @property
     def config(self) -> Config:
@@ -48,6 +79,7 @@ class Client:
     def config(self, config: Config) -> None:
         self._config = config
         self._url = None
+        self._routes = self._capacities = None
 
     def with_own_url(self, config: Config) -> Config:
         """*config*, with the URL that the application names in its code, if it does.
@@ -76,7 +108,9 @@ class Client:
         )
 
     def configured(self, handler: Handler) -> Handler:
-        """*handler* with what ``[handlers.NAME]`` of the configuration sets."""
+        """*handler* with what ``[handlers.NAME]`` sets, and the queue of its route."""
+        if self.routes.rules and (queue := self.routes.queue_of(handler.name)) is not None:
+            handler = replace(handler, queue=queue)
         settings = self.config.handlers.get(handler.name)
         if settings is None:
             return handler
@@ -87,6 +121,11 @@ class Client:
             timeout=settings.timeout or handler.timeout,
             max_retries=handler.max_retries if retries is None else retries,
         )
+
+    def routed(self, name: str, options: Options) -> Options:
+        """*options* with the queue of a route for *name*, for a task whose handler is elsewhere."""
+        queue = self.routes.queue_of(name)
+        return options if queue is None else options.over(Options(queue=queue))
 
     async def store(self) -> Store:
         """The store of the running loop. Raises StoreError or SchemaError when it cannot open."""
@@ -114,7 +153,10 @@ class Client:
         """Add tasks."""
         store = await self.store()
         began = time.perf_counter()
-        added = await store.enqueue(tasks)
+        if self.capacities:
+            added = await store.enqueue(tasks, capacities=self.capacities)
+        else:
+            added = await store.enqueue(tasks)
         self._tell(tasks, began)
         return added
 
@@ -122,7 +164,7 @@ class Client:
         """Add tasks without an event loop."""
         store = self.direct()
         began = time.perf_counter()
-        added = store.enqueue(tasks)
+        added = store.enqueue(tasks, capacities=self.capacities)
         self._tell(tasks, began)
         return added
 

@@ -1,8 +1,8 @@
 """What a unique key does beyond its plain meaning: "one live task with this key, the first stays".
 
-    window        the key stays taken for so long after the enqueue, also when the task has ended
-    on_conflict   what becomes of a second task: the first is returned, replaced, or an error
-    debounce      each enqueue puts the waiting task off and gives it the newest arguments
+window        the key stays taken for so long after the enqueue, also when the task has ended
+on_conflict   what becomes of a second task: the first is returned, replaced, or an error
+debounce      each enqueue puts the waiting task off and gives it the newest arguments
 """
 
 from __future__ import annotations

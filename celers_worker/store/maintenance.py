@@ -13,7 +13,14 @@ from sqlalchemy import delete, select
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
 from celers_worker.core.task import ARCHIVED, TaskState
 from celers_worker.store import lease_statements, sql, statements
-from celers_worker.store.schema import archive, attempts, dead_letters, results, unique_windows, workers
+from celers_worker.store.schema import (
+    archive,
+    attempts,
+    dead_letters,
+    results,
+    unique_windows,
+    workers,
+)
 from celers_worker.store.transaction import FailedAttempt, Transaction
 from celers_worker.store.values import chunks
 
@@ -218,9 +225,7 @@ def prune(
     transaction.connection.execute(
         delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
     )
-    _delete_old(
-        transaction, unique_windows, unique_windows.c.expires_at, timedelta(0), limit
-    )
+    _delete_old(transaction, unique_windows, unique_windows.c.expires_at, timedelta(0), limit)
     return counts
 
 

@@ -88,12 +88,12 @@ class UniqueEnqueue:
             if owner is None:
                 continue  # it ended between the two statements: now there is room
             holder = self._window(task)
-            if owner.id == task.id and holder in (None, task.id):
-                return Enqueued(task.id)
-            self._free_window(task)
             if owner.id == task.id:
+                if holder is None or holder == task.id:
+                    return Enqueued(task.id)
                 self._delete([task.id])
                 return self._met(task, how, holder)
+            self._free_window(task)
             if (met := self._resolve(task, how, owner, holder)) is not None:
                 return met
         raise _changed_hands(task)
@@ -124,12 +124,15 @@ class UniqueEnqueue:
         """Let a waiting task become *task*; False if it waits no more."""
         how = task.uniqueness
         values = {**new_values(task), "owner": owner, "key": task.unique_key}
+        # In an UPDATE what has no bind would be a column.
+        del values["new_id"], values["new_unique_key"]
         statement = unique_statements.REPLACE
         if how is not None and how.debounce is not None:
+            del values["new_at"], values["new_delay"]
             longest = None if how.debounce_max is None else how.debounce_max.total_seconds()
             values |= {"pause": how.debounce.total_seconds(), "longest": longest}
             statement = unique_statements.DEBOUNCE
-        replaced = self._connection.execute(statement, _only_binds(statement, values))
+        replaced = self._connection.execute(statement, values)
         return bool(replaced.rowcount)
 
     # --- windows ---
@@ -187,12 +190,6 @@ def _keys(tasks: Iterable[NewTask]) -> list[str | None]:
 def _refusable_first(task: NewTask) -> tuple[bool, str]:
     how = task.uniqueness
     return how is None or how.on_conflict is not OnConflict.RAISE, task.unique_key or ""
-
-
-def _only_binds(statement: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """The *values* that *statement* has binds for: in an UPDATE others would be columns."""
-    names = statement.compile().params
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _changed_hands(task: NewTask) -> Unavailable:

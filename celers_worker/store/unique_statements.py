@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Delete,
     Double,
     Insert,
@@ -59,8 +60,8 @@ FREE_WINDOWS: Delete = delete(unique_windows).where(
 # --- replacing ---
 
 #: So long from now, or what is left of the longest time since the first enqueue.
-_pause_bind = bindparam("pause", type_=Double())
-_longest = bindparam("longest", type_=Double())
+_pause_bind: BindParameter[float] = bindparam("pause", type_=Double())
+_longest: BindParameter[float] = bindparam("longest", type_=Double())
 _left = _longest - sql.seconds_since(tasks.c.created_at)
 _pause = case(
     (_longest.is_(None), _pause_bind),
