@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from celers_worker.core.duration import LONGEST
 from celers_worker.core.errors import Unavailable, UniqueKeyTaken
 from celers_worker.core.task import Enqueued, NewTask, TaskState
 from celers_worker.core.uniqueness import OnConflict, Uniqueness
@@ -87,9 +88,9 @@ class UniqueEnqueue:
             owner = next(iter(self._owners([task.unique_key])), None)
             if owner is None:
                 continue  # it ended between the two statements: now there is room
-            holder = self._window(task)
+            holder = None if how.window is not None else self._window(task)
             if owner.id == task.id:
-                if holder is None or holder == task.id:
+                if holder is None:
                     return Enqueued(task.id)
                 self._delete([task.id])
                 return self._met(task, how, holder)
@@ -102,7 +103,7 @@ class UniqueEnqueue:
         self, task: NewTask, how: Uniqueness, owner: Any, holder: UUID | None
     ) -> Enqueued | None:
         """What a live owner of the key means for *task*; None: look again."""
-        taken_for_longer = how.window is not None or holder not in (None, task.id)
+        taken_for_longer = how.window is not None or holder is not None
         if not how.replaces or owner.state == TaskState.BLOCKED:
             return self._met(task, how, owner.id)
         if owner.state == TaskState.PENDING:
@@ -129,8 +130,11 @@ class UniqueEnqueue:
         statement = unique_statements.REPLACE
         if how is not None and how.debounce is not None:
             del values["new_at"], values["new_delay"]
-            longest = None if how.debounce_max is None else how.debounce_max.total_seconds()
-            values |= {"pause": how.debounce.total_seconds(), "longest": longest}
+            longest = how.debounce_max or LONGEST
+            values |= {
+                "pause": how.debounce.total_seconds(),
+                "longest": longest.total_seconds(),
+            }
             statement = unique_statements.DEBOUNCE
         replaced = self._connection.execute(statement, values)
         return bool(replaced.rowcount)
@@ -144,9 +148,11 @@ class UniqueEnqueue:
             unique_statements.ADD_WINDOW, {"of_key": task.unique_key, **values}
         )
         self._connection.execute(unique_statements.TAKE_WINDOW, {"key": task.unique_key, **values})
-        return self._window(task)
+        held = self._rows(self._transaction.as_of_now(unique_statements.WINDOWS), [task.unique_key])
+        return held[0].task_id if held else None
 
     def _window(self, task: NewTask) -> UUID | None:
+        """Whose window it is. Not locked: who takes a window has its row first, then the task's."""
         return self._windows([task.unique_key]).get(task.unique_key)
 
     def _free_window(self, task: NewTask) -> None:
@@ -160,10 +166,9 @@ class UniqueEnqueue:
     # --- the rest ---
 
     def _owners(self, keys: Iterable[str | None]) -> list[Any]:
-        return self._rows(unique_statements.OWNERS, keys)
+        return self._rows(self._transaction.as_of_now(unique_statements.OWNERS), keys)
 
     def _rows(self, query: Any, keys: Iterable[str | None]) -> list[Any]:
-        query = self._transaction.as_of_now(query)
         return [
             row
             for chunk in chunks(list(keys))

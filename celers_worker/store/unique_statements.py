@@ -60,15 +60,9 @@ FREE_WINDOWS: Delete = delete(unique_windows).where(
 # --- replacing ---
 
 #: So long from now, or what is left of the longest time since the first enqueue.
-_pause_bind: BindParameter[float] = bindparam("pause", type_=Double())
-_longest: BindParameter[float] = bindparam("longest", type_=Double())
-_left = _longest - sql.seconds_since(tasks.c.created_at)
-_pause = case(
-    (_longest.is_(None), _pause_bind),
-    (_left < 0, sql.integer(0)),
-    (_left < _pause_bind, _left),
-    else_=_pause_bind,
-)
+_pause: BindParameter[float] = bindparam("pause", type_=Double())
+_left = bindparam("longest", type_=Double()) - sql.seconds_since(tasks.c.created_at)
+_wait = case((_left < 0, sql.integer(0)), (_left < _pause, _left), else_=_pause)
 _BECOMES: dict[str, Any] = {
     "task_name": bindparam("new_name"),
     "payload": bindparam("new_payload"),
@@ -102,7 +96,7 @@ REPLACE: Update = (
     )
 )
 DEBOUNCE: Update = (
-    update(tasks).where(*_WAITING_OWNER).values(**_BECOMES, scheduled_at=sql.later(_pause))
+    update(tasks).where(*_WAITING_OWNER).values(**_BECOMES, scheduled_at=sql.later(_wait))
 )
 #: The run goes on without the key. If it fails it is not repeated: its arguments are out of date.
 SUPERSEDE: Update = (
