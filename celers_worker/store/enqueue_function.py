@@ -153,8 +153,9 @@ BEGIN
     SET the_arguments = COALESCE(the_arguments, '{{}}');
     SET the_problem = CASE
         WHEN the_name IS NULL OR NOT the_name REGEXP '{_TASK.replace(":", chr(92) + ":")}'
+            OR LOCATE(CHAR(10), the_name)  -- which $ lets stand at the end
             THEN 'this cannot name a task, use ASCII letters, digits, _, -, . and colons'
-        WHEN NOT the_queue REGEXP '{_QUEUE}'
+        WHEN NOT the_queue REGEXP '{_QUEUE}' OR LOCATE(CHAR(10), the_queue)
             THEN 'this cannot name a queue, use ASCII letters, digits, _, - and .'
         WHEN NOT JSON_VALID(the_arguments)
             OR JSON_TYPE(the_arguments) NOT IN ('OBJECT', 'ARRAY')
