@@ -10,11 +10,15 @@ from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
 from celers_worker.core.errors import ConfigurationError, PayloadError
+from celers_worker.core.foreign import traceparent
 from celers_worker.core.names import nearest
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Task
 
 Executor: TypeAlias = Literal["async", "thread"]
+
+_CANVAS = frozenset({"args", "kwargs"})
+_FREE = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
 
 class Context:
@@ -35,6 +39,11 @@ class Context:
     def idempotency_key(self) -> str:
         """The same for every attempt of this task: give it to services that can ignore repeats."""
         return str(self.task.id)
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context that the producer gave with the task, in ``metadata``."""
+        return traceparent(self.task.metadata)
 
     @property
     def stopped(self) -> bool:
@@ -98,6 +107,8 @@ class Handler:
             if self.context_parameter is not None:
                 kwargs[self.context_parameter] = context
             return (), kwargs
+        if not args and self._is_canvas(kwargs):
+            args, kwargs = kwargs.get("args", []), kwargs.get("kwargs", {})
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -110,6 +121,24 @@ class Handler:
             return bound.args, bound.kwargs | given
         # By name, for the context may stand in front of the others.
         return (), self._by_name(bound) | given
+
+    def _is_canvas(self, document: Mapping[str, Any]) -> bool:
+        """Whether *document* is what CeleRS's canvas writes, ``{"args": [], "kwargs": {}}``.
+
+        One of the two may be missing, unless the handler takes any name. If it has a parameter of
+        one of these names itself, they are its arguments.
+        """
+        if not document or not document.keys() <= _CANVAS:
+            return False
+        kinds = {name: one.kind for name, one in self.signature.parameters.items()}
+        if any(name in _CANVAS and kind not in _FREE for name, kind in kinds.items()):
+            return False
+        takes_any = inspect.Parameter.VAR_KEYWORD in kinds.values()
+        return (
+            (len(document) == len(_CANVAS) or not takes_any)
+            and isinstance(document.get("args", []), list)
+            and isinstance(document.get("kwargs", {}), dict)
+        )
 
     def _by_name(self, bound: inspect.BoundArguments) -> dict[str, Any]:
         named: dict[str, Any] = {}

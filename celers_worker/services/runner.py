@@ -23,6 +23,7 @@ from celers_worker.core.events import (
     TaskParked,
     TaskStarted,
 )
+from celers_worker.core.foreign import retry_policy
 from celers_worker.core.handler import Context, Registry
 from celers_worker.core.outcome import (
     Cancelled,
@@ -233,7 +234,7 @@ class Runner:
         return value
 
     def _outcome_of_error(self, run: Run, error: BaseException) -> Outcome:
-        policy = run.handler.retry
+        policy = retry_policy(run.task.metadata, run.handler.retry)
         match run.stop:
             case Stop.TIMEOUT:
                 return outcome_of_error(run.task, TimeoutError(run.reason), policy)
