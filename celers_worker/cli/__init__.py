@@ -10,9 +10,10 @@ batches     long work: progress, Ctrl-C between two commits
 application the application that commands load, and the database it may name
 task_view   a task as a row, a page, a document
 examination what celers check finds
+enqueue_lines  a task for each line of standard input
 
-worker migrate enqueue task dlq queue workers bench check init: a command or a group of commands
-each.
+worker migrate enqueue task dlq queue workers bench doctor check init: a command or a group of
+commands each.
 """
 
 from celers_worker.cli.program import celers as main

@@ -165,6 +165,10 @@ class Transaction:
         """*query* as it sees what others have committed since this transaction began."""
         return query
 
+    def producers_offset(self) -> float:
+        """How many seconds NOW() of a session that says nothing is from UTC, where that matters."""
+        return 0.0
+
     def keep_partitions(self, retention: timedelta) -> None:
         """Make and drop partitions of the archive; only PostgreSQL has them."""
 
