@@ -32,11 +32,11 @@ def command(invocation: Invocation, interop: bool, strict: bool, style: str) -> 
         from celers_worker.store import diagnosis
         from celers_worker.store import interop as celers
 
-        if store.file is not None:
-            store.open()  # which makes or migrates it, as every command does
-        found = store.run(diagnosis.examine)
+        missing = store.file is not None and not store.file.exists()
+        # A file is made with the first task; to look would make it now.
+        found = [] if missing else store.run(diagnosis.examine)
         sound = not any(one.severity is diagnosis.Severity.ERROR for one in found)
-        if interop and sound:
+        if interop and sound and not missing:
             found += store.run(celers.examine)
         name = store.name
     if style == "json":

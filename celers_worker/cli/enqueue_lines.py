@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import IO, TYPE_CHECKING, Any
 
 from celers_worker.cli.batches import Brake, counting
 from celers_worker.cli.choosing import INSTANT
-from celers_worker.cli.failure import Interrupted
+from celers_worker.cli.failure import Failed, Interrupted
 from celers_worker.cli.output import count
 from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
 from celers_worker.core.names import nearest
@@ -69,9 +70,9 @@ def enqueue_lines(
             try:
                 added = write(tasks)
             except CelersError as error:
-                if summary.added:
-                    error.add_note(f"before it: {summary}")
-                raise
+                if not summary.lines:
+                    raise
+                raise Failed(str(error), f"{summary} of the lines before.") from error
             tell(added)
             existing = [one.existing for one in added].count(True)
             summary.lines = lines[-1].number
@@ -108,17 +109,19 @@ def _tasks(
 
 def _batches(stream: IO[bytes], brake: Brake) -> Iterator[list[Line]]:
     """Lists of lines that are not empty, until the stream or the patience of a person ends."""
-    coming: queue.Queue[Line | None] = queue.Queue(2 * BATCH)
-    threading.Thread(target=_read, args=(stream, coming), daemon=True, name="stdin").start()
+    coming: queue.Queue[Line | OSError | None] = queue.Queue(2 * BATCH)
+    reader = threading.Thread(target=_read, args=(_own(stream), coming), daemon=True)
+    reader.start()
     batch: list[Line] = []
     begun = time.monotonic()
     while not brake.pulled:
-        try:
+        line: Line | OSError | None = Line(0, b"")
+        with suppress(queue.Empty):
             line = coming.get(timeout=0.1)
-        except queue.Empty:
-            line = Line(0, b"")
         if line is None:
             break
+        if isinstance(line, OSError):
+            raise line
         if line.content:
             begun = begun if batch else time.monotonic()
             batch.append(line)
@@ -129,10 +132,21 @@ def _batches(stream: IO[bytes], brake: Brake) -> Iterator[list[Line]]:
         yield batch
 
 
-def _read(stream: IO[bytes], coming: queue.Queue[Line | None]) -> None:
+def _own(stream: IO[bytes]) -> IO[bytes]:
+    """*stream* by a reader of its own: one that waits would hold the lock of sys.stdin's at exit."""
+    try:
+        return open(stream.fileno(), "rb", closefd=False)
+    except OSError:
+        return stream
+
+
+def _read(stream: IO[bytes], coming: queue.Queue[Line | OSError | None]) -> None:
     """Read lines in a thread: nothing can be done about a read that waits."""
-    for number, content in enumerate(stream, start=1):
-        coming.put(Line(number, content.strip()))
+    try:
+        for number, content in enumerate(stream, start=1):
+            coming.put(Line(number, content.strip()))
+    except OSError as error:
+        coming.put(error)
     coming.put(None)
 
 
@@ -160,15 +174,11 @@ def record_in(content: bytes) -> tuple[dict[str, Any], Options]:
         raise ConfigurationError(
             f"a record has no {unknown[0][:80]!r}.{nearest(unknown[0], ['arguments', *known])}"
         )
-    _check_labels(record)
+    if not isinstance(record.get("metadata", {}), dict):
+        raise ConfigurationError('"metadata" must be an object.')
     if isinstance(record.get("at"), str):
         record["at"] = INSTANT.convert(record["at"], None, None)
     return arguments, Options(**record)
-
-
-def _check_labels(record: Mapping[str, Any]) -> None:
-    if not isinstance(record.get("metadata", {}), dict):
-        raise ConfigurationError('"metadata" must be an object.')
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def examine(transaction: Transaction) -> list[Finding]:
         check_server(server)
         check_schema(connection)
     except (Refused, SchemaError) as error:
-        return [_error(str(error), "Nothing runs before that.", "celers migrate")]
+        command = str(error).partition("Run: ")[2] or "upgrade the server"
+        return [_error(str(error).split(" Run: ")[0], "Nothing runs before that.", command)]
     found = [
         _warning(fault, "A fault of the server, not of Celers.", "upgrade the server")
         for fault in known_faults(server)

@@ -132,8 +132,9 @@ def test_a_database_without_tables_says_to_migrate(
     assert finding["mend"] == "celers migrate"
 
 
-def test_a_new_file_is_sound(workplace: Path) -> None:
+def test_a_file_that_does_not_exist_is_not_made(workplace: Path) -> None:
     assert done("doctor", "--interop").code == 0
+    assert list(workplace.iterdir()) == []
 
 
 @pytest.mark.parametrize("database_url", ["mysql"], indirect=True)
