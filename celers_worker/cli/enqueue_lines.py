@@ -133,7 +133,7 @@ def _batches(stream: IO[bytes], brake: Brake) -> Iterator[list[Line]]:
 
 
 def _own(stream: IO[bytes]) -> IO[bytes]:
-    """*stream* by a reader of its own: one that waits would hold the lock of sys.stdin's at exit."""
+    """*stream* by a reader of its own: at exit a waiting one would hold the lock of sys.stdin."""
     try:
         return open(stream.fileno(), "rb", closefd=False)
     except OSError:
