@@ -198,7 +198,6 @@ def _settings() -> list[dict[str, str]]:
     return found
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     ("text", "message"),
     [
