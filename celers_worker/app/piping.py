@@ -92,8 +92,10 @@ class Pipe:
             for batch in batches_sync(map(self._called, source)):
                 yield batch
             return
-        async for items in _lingering(source, BATCH, self._linger):
-            yield [self._called(item).task for item in items]
+        # Called as they come, for ids are made then, and tell the order.
+        calls = (self._called(item) async for item in source)
+        async for ready in _lingering(calls, BATCH, self._linger):
+            yield [call.task for call in ready]
 
     def _called(self, item: Any) -> Call[Any]:
         match item:
@@ -121,12 +123,12 @@ class Pipe:
 
 
 async def _lingering(
-    source: AsyncIterable[Any], size: int, linger: float
-) -> AsyncIterator[list[Any]]:
+    source: AsyncIterable[Call[Any]], size: int, linger: float
+) -> AsyncIterator[list[Call[Any]]]:
     """Lists of up to *size* items; a shorter one when *linger* seconds passed since its first."""
     items = aiter(source)
-    coming: asyncio.Future[Any] | None = None
-    batch: list[Any] = []
+    coming: asyncio.Future[Call[Any]] | None = None
+    batch: list[Call[Any]] = []
     first = 0.0
     try:
         while True:
