@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -203,7 +204,7 @@ def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:
     }
     found += [table.c[column] == value for column, value in same.items() if value is not None]
     if wanted.tag is not None:
-        found.append(sql.has_tag(table.c.metadata, wanted.tag))
+        found.append(sql.has_tag(table.c.metadata, wanted.tag, json.dumps(wanted.tag)))
     if wanted.text is not None:
         found.append(
             func.lower(table.c.error_message).contains(wanted.text.lower(), autoescape=True)
