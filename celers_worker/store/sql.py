@@ -123,7 +123,7 @@ def _earlier_sqlite(element: earlier, compiler: Any, **options: Any) -> str:
 class has_tag(FunctionElement[bool]):  # noqa: N801 - it reads as the SQL function it stands for
     """``has_tag(metadata, tag, escaped)``: whether ``metadata.tags`` holds a tag, letter by letter.
 
-    *escaped* is the tag as JSON in ASCII, as our drivers write it; MariaDB compares what is written.
+    *escaped* is the tag as JSON in ASCII, as our drivers write it: MariaDB compares the text.
     """
 
     type = Boolean()
