@@ -65,7 +65,7 @@ def document(metadata: str | Mapping[str, object]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _backoff(strategy: object) -> Backoff | None:
+def _backoff(strategy: Any) -> Backoff | None:
     """``{"Fixed": 5}``, ``{"Exponential": {"base_delay_secs": 1, …}}`` and their like."""
     match strategy:
         case "Immediate":

@@ -233,7 +233,7 @@ WRONG_USAGE: dict[str, tuple[list[str], list[str]]] = {
     # and the rest
     "an unknown migration": (
         ["migrate", "sql", "--since", "9"],
-        ["there is no migration '9'; there are 0001."],
+        ["there is no migration '9'; there are 0001, 0005."],
     ),
     "no limit": (
         ["task", "list", "--limit", "0"],
