@@ -82,7 +82,7 @@ def _backoff(strategy: Any) -> Backoff | None:
             return None
 
 
-def _exponential(base: object, rest: Mapping[str, Any], jitter: backoff.Jitter) -> Backoff | None:
+def _exponential(base: object, rest: Mapping[Any, Any], jitter: backoff.Jitter) -> Backoff | None:
     factor = _seconds(rest.get("multiplier", 2.0))
     if factor is None or factor < 1:
         return None
@@ -90,7 +90,7 @@ def _exponential(base: object, rest: Mapping[str, Any], jitter: backoff.Jitter) 
 
 
 def _bounded(
-    growth: Any, unit: float | None, rest: Mapping[str, Any] | None, jitter: backoff.Jitter = "none"
+    growth: Any, unit: float | None, rest: Mapping[Any, Any] | None, jitter: backoff.Jitter = "none"
 ) -> Backoff | None:
     longest = (
         LONGEST.total_seconds() if rest is None else _seconds(rest.get("max_delay_secs", _CAP))
