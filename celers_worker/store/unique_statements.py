@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Delete,
     Double,
     Insert,
@@ -61,7 +62,9 @@ FREE_WINDOWS: Delete = delete(unique_windows).where(
 
 #: So long from now, or what is left of the longest time since the first enqueue.
 _pause: BindParameter[float] = bindparam("pause", type_=Double())
-_left = bindparam("longest", type_=Double()) - sql.seconds_since(tasks.c.created_at)
+_left: ColumnElement[float] = bindparam("longest", type_=Double()) - sql.seconds_since(
+    tasks.c.created_at
+)
 _wait = case((_left < 0, sql.integer(0)), (_left < _pause, _left), else_=_pause)
 _BECOMES: dict[str, Any] = {
     "task_name": bindparam("new_name"),
