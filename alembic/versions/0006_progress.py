@@ -8,7 +8,7 @@ from celers_worker.store.sql import column_now
 from celers_worker.store.types import Id, UtcDateTime
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

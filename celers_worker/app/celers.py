@@ -7,7 +7,6 @@ import itertools
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Iterable,
     Iterator,
@@ -17,11 +16,19 @@ from typing import Any, Literal, TypeVar, Unpack, cast
 from uuid import UUID
 
 from celers_worker.app import results
+from celers_worker.app.cancelling import (
+    BY_PRODUCER,
+    CancelledMany,
+    cancel_many,
+    cancel_many_sync,
+    chosen_tasks,
+)
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
 from celers_worker.app.declaring import (
     TaskDecorator,
     check_concurrency,
+    check_positive,
     check_soft_timeout,
     executor_of,
 )
@@ -29,6 +36,7 @@ from celers_worker.app.defaults import Declarations, Defaults
 from celers_worker.app.ended import TaskStatus
 from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
 from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.piping import Pipe, Piped, batches, batches_sync
 from celers_worker.app.results import TaskId
 from celers_worker.app.workflow.elements import Element, Part, Step
 from celers_worker.app.workflow.handle import EnqueuedWorkflow
@@ -55,14 +63,12 @@ from celers_worker.core.options import (
 )
 from celers_worker.core.payload import encode_arguments
 from celers_worker.core.retry import Errors, RetryPolicy, exception_classes
-from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
+from celers_worker.core.routing import Route
+from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued
 
 R = TypeVar("R")
 MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-
-#: Tasks that enqueue_many hands to the database at a time.
-BATCH = 1_000
 
 
 class Celers:
@@ -192,6 +198,21 @@ class Celers:
 
         return declare
 
+    def route(self, pattern: str, queue: str) -> None:
+        """Send the tasks whose name is or matches *pattern* (``reports.*``) to *queue*.
+
+        The first rule that matches wins; those of ``[routes]`` come before those in code. A queue
+        that an enqueue names goes before all rules.
+        """
+        self.client.add_route(Route(pattern, queue))
+
+    def queue_capacity(self, queue: str, capacity: int) -> None:
+        """Let at most *capacity* tasks wait in *queue*; an enqueue beyond raises QueueFull.
+
+        ``capacity`` in ``[queues.NAME]`` of the configuration goes before it.
+        """
+        self.client.add_capacity(check_queue_name(queue), check_positive("capacity", capacity))
+
     # --- enqueue by name, for producers without the code ---
 
     async def enqueue(
@@ -220,7 +241,7 @@ class Celers:
         added: list[Enqueued] = []
         writing: asyncio.Task[list[Enqueued]] | None = None
         try:
-            async for batch in _batches(calls):
+            async for batch in batches(calls):
                 if writing is not None:
                     added += await writing
                 # The database writes these while the next are made.
@@ -238,7 +259,7 @@ class Celers:
 
     def enqueue_many_sync(self, calls: Iterable[Call[Any]]) -> list[EnqueuedTask[Any]]:
         """``enqueue_many`` without an event loop."""
-        added = [self.client.enqueue_sync(batch) for batch in _batches_sync(calls)]
+        added = [self.client.enqueue_sync(batch) for batch in batches_sync(calls)]
         return [self._handle(one) for one in itertools.chain.from_iterable(added)]
 
     # --- workflows ---
@@ -278,6 +299,50 @@ class Celers:
             workflow_id if isinstance(workflow_id, UUID) else UUID(workflow_id),
             _client=self.client,
         )
+
+    async def pipe(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        task: DeclaredTask[..., Any] | str,
+        *,
+        linger: Duration = 1,
+        wait: Duration = 0,
+        progress: Callable[[Piped], None] | None = None,
+    ) -> Piped:
+        """Enqueue a task for each item of *source*, in bounded memory; see ``app.piping``."""
+        call = self._caller(task)
+        pipe = Pipe(self.client, call, linger=linger, wait=wait, progress=progress)
+        return await pipe.drain(source)
+
+    async def cancel_many(
+        self,
+        *,
+        tag: str | None = None,
+        fingerprint: str | None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        reason: str = BY_PRODUCER,
+    ) -> CancelledMany:
+        """Cancel the live tasks for which all that is given holds.
+
+        Waiting ones are cancelled, running ones are asked to stop. Raises ConfigurationError if
+        nothing is given.
+        """
+        chosen = chosen_tasks(tag=tag, fingerprint=fingerprint, name=name, queue=queue)
+        return await cancel_many(self.client, chosen, reason)
+
+    def cancel_many_sync(
+        self,
+        *,
+        tag: str | None = None,
+        fingerprint: str | None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        reason: str = BY_PRODUCER,
+    ) -> CancelledMany:
+        """``cancel_many`` without an event loop."""
+        chosen = chosen_tasks(tag=tag, fingerprint=fingerprint, name=name, queue=queue)
+        return cancel_many_sync(self.client, chosen, reason)
 
     def task_by_id(self, task_id: UUID | str) -> EnqueuedTask[Any]:
         """A handle on a task enqueued earlier or elsewhere. Raises ValueError for no UUID."""
@@ -329,36 +394,21 @@ class Celers:
     # --- inside ---
 
     def _call(self, name: str, options: Options | None, arguments: Mapping[str, Any]) -> Call[Any]:
+        options = options or Options()
         handler = self.registry.get(name)
         if handler is not None:
             handler = self.client.configured(handler)
             payload = handler.encode_arguments((), arguments)
         else:
             payload = encode_arguments(arguments, limit=self.client.config.limits.arguments)
-        return Call((options or Options()).task(name, payload, handler))
+            options = self.client.routed(name, options)
+        return Call(options.task(name, payload, handler))
+
+    def _caller(self, task: DeclaredTask[..., Any] | str) -> Callable[..., Call[Any]]:
+        if isinstance(task, str):
+            name = check_task_name(task)
+            return lambda **arguments: self._call(name, None, arguments)
+        return task.call
 
     def _handle(self, added: Enqueued) -> EnqueuedTask[Any]:
         return EnqueuedTask(added.id, added.existing, _client=self.client)
-
-
-async def _batches(
-    calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]],
-) -> AsyncIterator[list[NewTask]]:
-    if not isinstance(calls, AsyncIterable):
-        for batch in _batches_sync(calls):
-            yield batch
-        return
-    batch = []
-    async for call in calls:
-        batch.append(call.task)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _batches_sync(calls: Iterable[Call[Any]]) -> Iterator[list[NewTask]]:
-    left = iter(calls)
-    while batch := [call.task for call in itertools.islice(left, BATCH)]:
-        yield batch

@@ -21,7 +21,9 @@ from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler, Registry
 from celers_worker.core.names import split_version
+from celers_worker.core.options import Options
 from celers_worker.core.retry import RetryPolicy
+from celers_worker.core.routing import Route, Routes
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.core.workflow import NewWorkflow
 from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
@@ -50,6 +52,36 @@ class Client:
         self.events = Events()
         """Told of what this application enqueues; a worker puts its own here."""
         self._lock = threading.Lock()
+        self._own_routes: list[Route] = []
+        self._own_capacities: dict[str, int] = {}
+        self._routes: Routes | None = None
+        self._capacities: dict[str, int] | None = None
+
+    @property
+    def routes(self) -> Routes:
+        """Which queue tasks go to: the rules of the configuration, then those in code."""
+        if self._routes is None:
+            configured = (Route(name, rule.queue) for name, rule in self.config.routes.items())
+            self._routes = Routes(tuple(configured)).before(self._own_routes)
+        return self._routes
+
+    def add_route(self, route: Route) -> None:
+        """Add a rule after the others."""
+        self._own_routes.append(route)
+        self._routes = None
+        self._configured.clear()
+
+    @property
+    def capacities(self) -> dict[str, int]:
+        """How many tasks may wait in a queue; the configuration goes before the code."""
+        if self._capacities is None:
+            self._capacities = self._own_capacities | self.config.capacities
+        return self._capacities
+
+    def add_capacity(self, queue: str, capacity: int) -> None:
+        """Bound how many tasks may wait in *queue*, unless the configuration does."""
+        self._own_capacities[queue] = capacity
+        self._capacities = None
 
     @property
     def config(self) -> Config:
@@ -63,6 +95,7 @@ class Client:
         self._config = config
         self._configured.clear()
         self._url = None
+        self._routes = self._capacities = None
 
     def with_own_url(self, config: Config) -> Config:
         """*config*, with the URL that the application names in its code, if it does.
@@ -91,7 +124,7 @@ class Client:
         )
 
     def configured(self, handler: Handler) -> Handler:
-        """*handler* with what ``[handlers.NAME]`` and ``[limits]`` of the configuration set."""
+        """*handler* with what the configuration sets for it, and the queue of its route."""
         known = self._configured.get(handler.name)
         if known is None or known[0] is not handler:
             known = self._configured[handler.name] = handler, self._with_settings(handler)
@@ -101,6 +134,8 @@ class Client:
         limits, all_settings = self.config.limits, self.config.handlers
         stem, _ = split_version(handler.name)
         settings = all_settings.get(handler.name) or all_settings.get(stem) or HandlerSettings()
+        if (queue := self.routes.queue_of(handler.name)) is not None:
+            handler = replace(handler, queue=queue)
         if self.config.has_backoffs:
             handler = replace(handler, retry=self._policy(handler, settings))
         retries = settings.max_retries
@@ -130,6 +165,11 @@ class Client:
             if config.worker.backoff
             else policy.otherwise,
         )
+
+    def routed(self, name: str, options: Options) -> Options:
+        """*options* with the queue of a route for *name*, for a task whose handler is elsewhere."""
+        queue = self.routes.queue_of(name)
+        return options if queue is None else options.over(Options(queue=queue))
 
     async def store(self) -> Store:
         """The store of the running loop. Raises StoreError or SchemaError when it cannot open."""
@@ -164,7 +204,10 @@ class Client:
             tasks = self.prepare(tasks)
         store = await self.store()
         began = time.perf_counter()
-        added = await store.enqueue(tasks)
+        if self.capacities:
+            added = await store.enqueue(tasks, capacities=self.capacities)
+        else:
+            added = await store.enqueue(tasks)
         self._tell(tasks, began)
         return added
 
@@ -174,7 +217,7 @@ class Client:
             tasks = self.prepare(tasks)
         store = self.direct()
         began = time.perf_counter()
-        added = store.enqueue(tasks)
+        added = store.enqueue(tasks, capacities=self.capacities)
         self._tell(tasks, began)
         return added
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from celers_worker.app.client import Client
 from celers_worker.app.handle import EnqueuedTask
@@ -70,6 +70,11 @@ class DeclaredTask(Generic[P, R]):
         unique_key: str | None = None,
         fingerprint: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        unique_for: Duration | None = None,
+        on_conflict: Literal["return", "replace", "raise"] | None = None,
+        debounce: Duration | None = None,
+        debounce_max: Duration | None = None,
+        tags: Sequence[str] | None = None,
     ) -> DeclaredTask[P, R]:
         """The same task with options for the next enqueue; see ``core.options.Options``."""
         options = Options(
@@ -83,13 +88,19 @@ class DeclaredTask(Generic[P, R]):
             unique_key=unique_key,
             fingerprint=fingerprint,
             metadata=metadata,
+            unique_for=unique_for,
+            on_conflict=on_conflict,
+            debounce=debounce,
+            debounce_max=debounce_max,
+            tags=tags,
         )
         return self._copy(options=options.over(self._options))
 
     def using(self, session: Any) -> DeclaredTask[P, R]:
         """The same task, enqueued in the caller's own transaction: both commit, or neither.
 
-        *session*: a SQLAlchemy Session, AsyncSession, Connection or AsyncConnection.
+        *session*: a SQLAlchemy Session, AsyncSession, Connection or AsyncConnection, or a
+        connection of psycopg, asyncpg, PyMySQL, asyncmy or sqlite3 itself, in a transaction.
         """
         return self._copy(session=session)
 
@@ -97,7 +108,8 @@ class DeclaredTask(Generic[P, R]):
         """Add a task and return a handle on it. Raises PayloadError before anything is written."""
         tasks = [self.call(*args, **kwargs).task]
         if self._session is not None:
-            added = await enqueue_in(self._session, self._prepared(tasks))
+            prepared = self._prepared(tasks)
+            added = await enqueue_in(self._session, prepared, self._client.capacities)
         else:
             added = await self._client.enqueue(tasks)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
@@ -106,7 +118,8 @@ class DeclaredTask(Generic[P, R]):
         """``enqueue`` without an event loop: for Django, Flask, scripts."""
         tasks = [self.call(*args, **kwargs).task]
         if self._session is not None:
-            added = enqueue_in_sync(self._session, self._prepared(tasks))
+            prepared = self._prepared(tasks)
+            added = enqueue_in_sync(self._session, prepared, self._client.capacities)
         else:
             added = self._client.enqueue_sync(tasks)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)

@@ -67,6 +67,11 @@ def check_soft_timeout(value: Duration | None, timeout: Duration | None) -> time
 
 def check_concurrency(value: object) -> int | None:
     """Return a number of permits, or raise ConfigurationError."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+    return None if value is None else check_positive("concurrency", value)
+
+
+def check_positive(name: str, value: object) -> int:
+    """Return a whole number from 1 on, or raise ConfigurationError."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
-    raise ConfigurationError(f"concurrency is {value!r}: it must be a whole number from 1.")
+    raise ConfigurationError(f"{name} is {value!r}: it must be a whole number from 1.")

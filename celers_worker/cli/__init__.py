@@ -11,9 +11,10 @@ application the application that commands load, and the database it may name
 task_view   a task as a row, a page, a document
 workflow_view  a workflow likewise, and as a drawing
 examination what celers check finds
+enqueue_lines  a task for each line of standard input
 
-worker migrate enqueue task dlq queue workflow workers bench check init: a command or a group of
-commands each.
+worker migrate enqueue task dlq queue workflow workers bench doctor check init: a command or a group
+of commands each.
 """
 
 from celers_worker.cli.program import celers as main

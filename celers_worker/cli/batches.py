@@ -51,6 +51,13 @@ def in_batches(step: Callable[[int], int], *, total: int, words: str) -> bool:
     return True
 
 
+def counting(words: str) -> AbstractContextManager[Callable[[int], None]]:
+    """Progress without an end in sight, on a terminal; call it with how many more are done."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        return nullcontext(lambda number: None)
+    return bar(words, None)
+
+
 def _progress(words: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
     if total <= BATCH or not (sys.stderr and sys.stderr.isatty()):
         return nullcontext(lambda number: None)
@@ -58,7 +65,7 @@ def _progress(words: str, total: int) -> AbstractContextManager[Callable[[int], 
 
 
 @contextmanager
-def bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on stderr; called with how much more is done."""
     from rich.console import Console
     from rich.progress import (

@@ -119,6 +119,7 @@ common_filters = _options(
         help="Only older than this, such as 2h: since the enqueue, or since a dead task's death.",
     ),
     click.option("--fingerprint", metavar="TEXT", help="Only with this fingerprint."),
+    click.option("--tag", metavar="TEXT", help="Only with this tag."),
 )
 live_filters = _options(
     click.option(
@@ -148,6 +149,7 @@ def filter_of(
         name=chosen.get("name"),
         worker=chosen.get("worker"),
         fingerprint=chosen.get("fingerprint"),
+        tag=chosen.get("tag"),
         unique_key=chosen.get("unique_key"),
         text=chosen.get("error"),
         older_than=chosen.get("older_than"),

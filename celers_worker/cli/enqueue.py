@@ -1,8 +1,10 @@
-"""``celers enqueue``: add a task, with the application's checks where there is one."""
+"""``celers enqueue``: add tasks, with the application's checks where there is one."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +13,17 @@ import click
 from celers_worker.cli.choosing import INSTANT, QUEUE
 from celers_worker.cli.failure import warn
 from celers_worker.cli.invocation import Invocation
-from celers_worker.cli.output import note
+from celers_worker.cli.output import format_option, note, show_document
 from celers_worker.core.errors import ConfigurationError, PayloadError
 from celers_worker.core.names import check_task_name, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from celers_worker.app import Celers
-    from celers_worker.config import LoadedConfig
+    from celers_worker.config import Config, LoadedConfig
     from celers_worker.core.options import Options
-    from celers_worker.core.task import NewTask
+    from celers_worker.core.task import Enqueued, NewTask
     from celers_worker.store.direct import DirectStore
 
 
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="NAME")
 @click.argument("arguments", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--json", "document", metavar="OBJECT", help="Arguments as one JSON object.")
-@click.option("--stdin", is_flag=True, help="Read that object from standard input.")
+@click.option("--stdin", is_flag=True, help="A task for each line, a JSON object of arguments.")
+@click.option("--records", is_flag=True, help='Lines are {"arguments": {…}, "queue": …, …}.')
 @click.option("-A", "--app", metavar="MODULE[:NAME]", help="The application that checks the task.")
 @click.option("--force", is_flag=True, help="Even if the application has no such handler.")
 @click.option("-q", "--queue", type=QUEUE, help="Else its handler's, else default.")
@@ -40,7 +43,13 @@ if TYPE_CHECKING:
 @click.option("--timeout", metavar="DURATION", help="How long a run may take.")
 @click.option("--expires", metavar="DURATION", help="Not started by then: dropped.")
 @click.option("--unique-key", metavar="TEXT", help="Add nothing while a live task has this key.")
+@click.option("--unique-for", metavar="DURATION", help="The key stays taken for so long.")
+@click.option("--on-conflict", metavar="return|replace|raise", help="If the key is taken.")
+@click.option("--debounce", metavar="DURATION", help="Due so long after the last such enqueue.")
+@click.option("--debounce-max", metavar="DURATION", help="And so long after the first at most.")
 @click.option("--fingerprint", metavar="TEXT", help="A label to find and cancel tasks by.")
+@click.option("--tag", "tags", metavar="TEXT", multiple=True, help="Another such; repeatable.")
+@format_option
 @click.pass_obj
 def command(
     invocation: Invocation,
@@ -49,11 +58,13 @@ def command(
     arguments: tuple[str, ...],
     document: str | None,
     stdin: bool,
+    records: bool,
     app: str | None,
     force: bool,
+    style: str,
     **options: Any,
 ) -> None:
-    """Add a task and print its id.
+    """Add a task and print its id, or with --stdin many, and print theirs.
 
     A value that is JSON is taken as such, any other as text: n=1 is a number, to=ada@example.org
     is text, and so is n='"1"'.
@@ -62,23 +73,88 @@ def command(
 
     if options["at"] is not None and options["delay"] is not None:
         raise ConfigurationError("--at and --delay both say when the task is due: choose one.")
-    checked = Options(**options)
+    if document is not None and stdin:
+        raise ConfigurationError("--json and --stdin both bring the arguments: choose one.")
+    if records and not stdin:
+        raise ConfigurationError("--records is about the lines of --stdin: give that too.")
+    checked = Options(**options | {"tags": options["tags"] or None})
     loaded = invocation.load_config({"worker.app": app})
-    given = _object(document, stdin) | _pairs(arguments)
+    given = _object(document) | _pairs(arguments)
     application, loaded = _application(loaded)
-    task = _task(check_task_name(name), given, checked, application, force)
+    check_task_name(name)
+    task = partial(_task, name, app=application, config=loaded.config, force=force)
+    if not stdin:
+        only = task(given, checked)
     with invocation.store(loaded.config) as store:
         if application is None:
             _warn_unless_handled(store, name)
-        [added] = store.enqueue([task])
+        write = partial(store.enqueue, capacities=loaded.config.capacities)
+        if stdin:
+            _enqueue_lines(partial(_of_line, task, given, checked, records), write, style)
+        else:
+            [added] = write([only])
+            _show(added, checked, style)
+
+
+def _show(added: Enqueued, options: Options, style: str) -> None:
+    if style == "json":
+        show_document({"id": str(added.id), "existing": added.existing})
+        return
     click.echo(str(added.id))
     if added.existing:
-        note(f"This live task has the unique key {checked.unique_key!r}: nothing was added.")
+        note(_about_existing(options))
+
+
+def _about_existing(options: Options) -> str:
+    if options.debounce is not None or options.on_conflict == "replace":
+        return f"The task with the unique key {options.unique_key!r} was replaced, if it waited."
+    return f"This task has the unique key {options.unique_key!r}: nothing was added."
+
+
+def _enqueue_lines(
+    task_of: Callable[[bytes], NewTask],
+    write: Callable[[list[NewTask]], list[Enqueued]],
+    style: str,
+) -> None:
+    from celers_worker.cli.enqueue_lines import enqueue_lines
+
+    def tell(added: list[Enqueued]) -> None:
+        if style == "table":
+            click.echo("\n".join(str(one.id) for one in added))
+
+    summary = enqueue_lines(sys.stdin.buffer, task_of, write, tell)
+    if style == "json":
+        show_document(asdict(summary))
+    else:
+        note(f"{summary}.")
+
+
+def _of_line(
+    task: Callable[[Mapping[str, Any], Options], NewTask],
+    given: Mapping[str, Any],
+    options: Options,
+    records: bool,
+    content: bytes,
+) -> NewTask:
+    """The task of one line; *given* on the command line goes before its arguments."""
+    from celers_worker.cli.enqueue_lines import arguments_in, record_in
+
+    if not records:
+        return task(arguments_in(content) | dict(given), options)
+    arguments, own = record_in(content)
+    return task(arguments | dict(given), own.over(options))
 
 
 def _task(
-    name: str, given: Mapping[str, Any], options: Options, app: Celers | None, force: bool
+    name: str,
+    given: Mapping[str, Any],
+    options: Options,
+    *,
+    app: Celers | None,
+    config: Config,
+    force: bool,
 ) -> NewTask:
+    from celers_worker.app.client import Client
     from celers_worker.core.payload import encode_arguments
 
     payload = None
@@ -91,6 +167,9 @@ def _task(
             f"the application has no handler {name!r}.{app.registry.suggestion(name)} "
             "Enqueue it for another one with --force."
         )
+    else:
+        client = Client(None, lambda: config) if app is None else app.client
+        options = client.routed(name, options)
     return options.task(name, payload or encode_arguments(given), handler)
 
 
@@ -115,21 +194,17 @@ def _value(text: str) -> Any:
         return text
 
 
-def _object(document: str | None, stdin: bool) -> dict[str, Any]:
+def _object(document: str | None) -> dict[str, Any]:
     from celers_worker.core.payload import decode
 
-    if document is not None and stdin:
-        raise ConfigurationError("--json and --stdin both bring the arguments: choose one.")
-    if document is None and not stdin:
+    if document is None:
         return {}
-    option = "--stdin" if stdin else "--json"
-    content: bytes | str = sys.stdin.buffer.read() if document is None else document
     try:
-        value = decode(content)
+        value = decode(document)
     except (PayloadError, UnicodeError) as error:
-        raise ConfigurationError(f"{option}: {error}") from None
+        raise ConfigurationError(f"--json: {error}") from None
     if not isinstance(value, dict):
-        raise ConfigurationError(f'{option} takes one JSON object, such as {{"to": "ada"}}.')
+        raise ConfigurationError('--json takes one JSON object, such as {"to": "ada"}.')
     return value
 
 

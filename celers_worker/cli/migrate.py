@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from celers_worker.cli.asking import confirm, yes_option
+from celers_worker.cli.failure import warn
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import Column, format_option, say, show_document, show_table
 from celers_worker.cli.program import Family
@@ -40,12 +41,29 @@ def up(invocation: Invocation) -> None:
     from celers_worker.store import migrate
 
     with invocation.closed_store() as store:
-        applied = migrate.upgrade(store)
+        notes: list[str] = []
+        applied = migrate.upgrade(store, notes=notes)
         say(
             f"{store.name} is up to date: applied {', '.join(applied)}."
             if applied
             else f"{store.name} is up to date: nothing to apply."
         )
+    for problem in notes:
+        warn(problem)
+
+
+@command.command("function")
+@click.pass_obj
+def function(invocation: Invocation) -> None:
+    """Make celers_enqueue again.
+
+    It lets other languages enqueue by SQL. Needed only if `celers migrate` had no right to make it.
+    """
+    from celers_worker.store import migrate
+
+    with invocation.store() as store:
+        migrate.make_function(store)
+        say(f"{store.name} has celers_enqueue. See docs/enqueue.md.")
 
 
 @command.command("status")

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "workers": "List the workers.",
         "migrate": "Create the tables, or bring them up to date.",
         "bench": "Measure the database in a queue of its own.",
+        "doctor": "Find what is wrong with the database, and what mends it.",
         "check": "Check the configuration, the application and the database.",
         "init": "Write a configuration file and a first application.",
     }

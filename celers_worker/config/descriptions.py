@@ -137,6 +137,17 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Set it if what the tasks of this queue use recovers at a pace of its own.",
         example='"steps(10s, 1m, 10m)"',
     ),
+    "queues.NAME.capacity": Description(
+        "Tasks that may wait in this queue; an enqueue beyond fails with QueueFull.",
+        "Set it so that a producer that is too fast is told so, instead of filling the database. "
+        "Producers count before they add, so several at once may go over it a little.",
+        example="10_000",
+    ),
+    "routes.NAME.queue": Description(
+        "The queue for tasks whose name matches; the first rule that matches wins.",
+        "Set it to move tasks to another queue than the code declares.",
+        example='"reports"',
+    ),
     "handlers.NAME.concurrency": Description(
         "Tasks of this name that one worker runs at once.",
         "Set it to protect what this handler uses.",

@@ -34,12 +34,25 @@ def example_config() -> str:
 
 def _tables() -> Iterator[str]:
     for table in Config.__struct_fields__:
+        if table == "routes":
+            yield from _routes()
+            continue
         if table in NAMED_TABLES:
             yield f"\n# {_NOTES[table]}\n# [{table}.{_NAMES[table]}]\n"
         else:
             yield f"\n[{table}]\n"
         for key, setting in settings_of(table).items():
             yield from _setting(key, setting)
+
+
+def _routes() -> Iterator[str]:
+    """Rules are written in one table: a pattern on the left, a queue on the right."""
+    what, change, queue = settings_of("routes")["queue"].description
+    comment = "\n".join(
+        textwrap.fill(text, 98, initial_indent="# ", subsequent_indent="# ")
+        for text in (what, change, "A pattern is a task's name, or has the wildcards *, ? and [].")
+    )
+    yield f'\n[routes]\n\n{comment}\n# "shop.reports.*" = {queue}\n'
 
 
 def _setting(key: str, setting: Setting) -> Iterator[str]:

@@ -176,6 +176,17 @@ class QueueLimit(Kind, frozen=True):
         return value
 
 
+class QueueName(Kind, frozen=True):
+    """A queue's name."""
+
+    def check(self, value: object, key: str) -> str:
+        """Return *value* if a queue can be called so."""
+        try:
+            return check_queue_name(value)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{key}: {error}") from None
+
+
 class Each(Kind, frozen=True):
     """A list; as text, its items stand between commas."""
 

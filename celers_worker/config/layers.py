@@ -17,6 +17,7 @@ from celers_worker.config.settings import NAMED_TABLES, TABLES, setting_at, sett
 from celers_worker.config.url import has_password
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.names import check_queue_name, check_task_name, nearest
+from celers_worker.core.routing import check_pattern
 
 URL = "database.url"
 URL_FILE = "CELERS_DATABASE_URL_FILE"
@@ -27,6 +28,9 @@ _KUBERNETES = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?$"
 )
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
+
+ROUTES = "routes"
+_NAME_CHECKS = {"queues": check_queue_name, "handlers": check_task_name, ROUTES: check_pattern}
 
 _FLAGS = {"database.url": "--database", "worker.queues": "--queue", "worker.modules": "--module"}
 
@@ -101,7 +105,7 @@ def file_layer(file: Path | None, environment: Mapping[str, str], directory: Pat
 def _add_named_tables(
     layer: Layer, document: Document, table: str, content: Mapping[str, Any]
 ) -> None:
-    check = check_queue_name if table == "queues" else check_task_name
+    check = _NAME_CHECKS[table]
     for name, inner in content.items():
         where = document.where(table, name)
         try:
@@ -111,6 +115,8 @@ def _add_named_tables(
             continue
         if isinstance(inner, dict):
             _add_table(layer, document, (table, name), inner)
+        elif table == ROUTES:  # "reports.*" = "reports" is short for a table with one key
+            layer.add(f"{ROUTES}.{name}.queue", inner, Place(document.name, where))
         elif name in settings_of(table):
             layer.problems.append(f"{where}: {name!r} belongs in [{table}.NAME].")
         else:

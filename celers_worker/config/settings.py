@@ -19,6 +19,7 @@ from celers_worker.config.kinds import (
     Kind,
     Module,
     QueueLimit,
+    QueueName,
     Span,
     Strategy,
     Text,
@@ -39,6 +40,8 @@ _PERMITS = Whole(1, MAX_PERMITS)
 MAX_PROCESSES = 1_000
 #: What a value of MySQL's MEDIUMBLOB may have, less what goes with it in one packet.
 MAX_BYTES = 15 * 1024 * 1024
+#: To count more of them before each enqueue takes too long.
+MAX_CAPACITY = 1_000_000
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,6 +90,13 @@ class QueueSettings(Table, frozen=True):
 
     concurrency: Annotated[int | None, _PERMITS] = None
     backoff: Annotated[str | None, Strategy()] = None
+    capacity: Annotated[int | None, Whole(1, MAX_CAPACITY)] = None
+
+
+class RouteSettings(Table, frozen=True):
+    """One rule: where the tasks go whose name matches."""
+
+    queue: Annotated[str, QueueName()]
 
 
 class HandlerSettings(Table, frozen=True):
@@ -139,7 +149,11 @@ TABLES: Mapping[str, type[Table]] = {
     "log": LogSettings,
 }
 #: The tables of which there is one for each name, as in [queues.emails].
-NAMED_TABLES: Mapping[str, type[Table]] = {"queues": QueueSettings, "handlers": HandlerSettings}
+NAMED_TABLES: Mapping[str, type[Table]] = {
+    "queues": QueueSettings,
+    "handlers": HandlerSettings,
+    "routes": RouteSettings,
+}
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,6 +163,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     worker: WorkerSettings = msgspec.field(default_factory=WorkerSettings)
     queues: Mapping[str, QueueSettings] = msgspec.field(default_factory=dict)
     handlers: Mapping[str, HandlerSettings] = msgspec.field(default_factory=dict)
+    routes: Mapping[str, RouteSettings] = msgspec.field(default_factory=dict)
+    """By pattern, in the order of the file: the first that matches wins."""
     retention: RetentionSettings = RetentionSettings()
     limits: LimitSettings = LimitSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -175,6 +191,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         named = [parse_queue(text) for text in self.worker.queues]
         limits = dict(named) if named else dict.fromkeys(self.queues)
         return {name: limit or self._queue_limit(name) for name, limit in limits.items()}
+
+    @property
+    def capacities(self) -> dict[str, int]:
+        """How many tasks may wait in a queue, for the queues that have a limit."""
+        return {
+            name: queue.capacity
+            for name, queue in self.queues.items()
+            if queue.capacity is not None
+        }
 
     @property
     def other_queues_limit(self) -> int | None:

@@ -4,6 +4,8 @@
     ├── ConfigurationError   a setting, a declaration or an option is wrong; lists every problem
     ├── SchemaError          the database is not at this version's schema; names the command to run
     ├── PayloadError         arguments or a result cannot be stored; names the place in them
+    ├── QueueFull            the queue has as many waiting tasks as its capacity allows
+    ├── UniqueKeyTaken       a task has the unique key, and on_conflict is "raise"
     ├── TaskNotFound         no task with this id, live, archived or dead
     ├── TaskFailed           the task that was waited for did not complete
     ├── ResultTimeout        the task that was waited for has not ended yet
@@ -43,6 +45,36 @@ class SchemaError(CelersError):
 
 class PayloadError(CelersError, ValueError):
     """A value cannot be stored as JSON; the message holds its path."""
+
+
+class QueueFull(CelersError):
+    """The queue is full: nothing of the batch was added. The same call may work later."""
+
+    def __init__(self, queue: str, *, capacity: int, waiting: int, refused: int) -> None:
+        self.queue = queue
+        self.capacity = capacity
+        tasks = "the task was" if refused == 1 else f"the {refused:,} tasks were"
+        do = (
+            "Try again later, start more workers, or raise"
+            if refused <= capacity
+            else "They can never be added at once: add fewer at a time, or raise"
+        )
+        super().__init__(
+            f"the queue {queue!r} is full: {waiting:,} tasks wait and its capacity is "
+            f"{capacity:,}, so {tasks} not added. {do} the capacity in [queues.{queue}]."
+        )
+
+
+class UniqueKeyTaken(CelersError):
+    """Another task has the unique key: ``task_id``. Nothing of the batch was added."""
+
+    def __init__(self, unique_key: str, task_id: UUID) -> None:
+        self.unique_key = unique_key
+        self.task_id = task_id
+        super().__init__(
+            f"the unique key {unique_key!r} is taken by task {task_id}. Let that one end, or "
+            'enqueue with on_conflict="return" or "replace".'
+        )
 
 
 class TaskNotFound(CelersError, LookupError):

@@ -15,6 +15,7 @@ from celers_worker.core import codec as codecs
 from celers_worker.core.annotations import Parameters, Result, hints_of, plain_of
 from celers_worker.core.codec import RAW, Codec
 from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
+from celers_worker.core.foreign import traceparent
 from celers_worker.core.host import HasTask, Host
 from celers_worker.core.middleware import Around, Permit
 from celers_worker.core.names import nearest, split_version
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from celers_worker.core.outcome import Completed
 
 Executor: TypeAlias = Literal["async", "thread"]
+
+_CANVAS = frozenset({"args", "kwargs"})
+_FREE = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
 
 class Context:
@@ -56,6 +60,11 @@ class Context:
     def idempotency_key(self) -> str:
         """The same for every attempt of this task: give it to services that can ignore repeats."""
         return str(self.task.id)
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context that the producer gave with the task, in ``metadata``."""
+        return traceparent(self.task.metadata)
 
     @property
     def stopped(self) -> bool:
@@ -289,37 +298,53 @@ class Handler:
             if self.context_parameter is not None:
                 kwargs[self.context_parameter] = context
             return (), kwargs
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
-        if self.context_parameter is None:
-            return bound.args, bound.kwargs
-        return self._with_context(bound, context)
+        return self._with_context(self._bound(args, kwargs), context)
 
     def _call_arguments_as_annotated(
         self, payload: bytes, context: Context
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The long way: another producer's form of arguments, or a fault to be told."""
-        args, kwargs = decode_arguments(payload)
+        bound = self._bound(*decode_arguments(payload))
+        bound.arguments |= self.parameters.converted(bound.arguments)
+        return self._with_context(bound, context)
+
+    def _bound(self, args: list[Any], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        if not args and self._is_canvas(kwargs):
+            args, kwargs = kwargs.get("args", []), kwargs.get("kwargs", {})
         try:
-            bound = self.signature.bind(*args, **kwargs)
+            return self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise PayloadError(f"{self.name}{self.signature}: {error}.") from None
-        bound.arguments |= self.parameters.converted(bound.arguments)
-        if self.context_parameter is None:
-            return bound.args, bound.kwargs
-        return self._with_context(bound, context)
 
     def _with_context(
         self, bound: inspect.BoundArguments, context: Context
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        given = {str(self.context_parameter): context}
+        if self.context_parameter is None:
+            return bound.args, bound.kwargs
+        given = {self.context_parameter: context}
         kinds = [self.signature.parameters[key].kind for key in bound.arguments]
         if inspect.Parameter.VAR_POSITIONAL in kinds:
             return bound.args, bound.kwargs | given
         # By name, for the context may stand in front of the others.
         return (), self._by_name(bound) | given
+
+    def _is_canvas(self, document: Mapping[str, Any]) -> bool:
+        """Whether *document* is what CeleRS's canvas writes, ``{"args": [], "kwargs": {}}``.
+
+        One of the two may be missing, unless the handler takes any name. If it has a parameter of
+        one of these names itself, they are its arguments.
+        """
+        if not document or not document.keys() <= _CANVAS:
+            return False
+        kinds = {name: one.kind for name, one in self.signature.parameters.items()}
+        if any(name in _CANVAS and kind not in _FREE for name, kind in kinds.items()):
+            return False
+        takes_any = inspect.Parameter.VAR_KEYWORD in kinds.values()
+        return (
+            (len(document) == len(_CANVAS) or not takes_any)
+            and isinstance(document.get("args", []), list)
+            and isinstance(document.get("kwargs", {}), dict)
+        )
 
     def _by_name(self, bound: inspect.BoundArguments) -> dict[str, Any]:
         named: dict[str, Any] = {}

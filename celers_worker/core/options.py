@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from celers_worker.core.duration import Duration, parse_duration
 from celers_worker.core.errors import ConfigurationError
@@ -14,9 +14,19 @@ from celers_worker.core.handler import Handler
 from celers_worker.core.names import check_queue_name, check_task_name
 from celers_worker.core.payload import check_json, check_text
 from celers_worker.core.task import MAX_RETRIES_LIMIT, PRIORITY_RANGE, UNIQUE_KEY_BYTES, NewTask
+from celers_worker.core.uniqueness import OPTIONS as UNIQUENESS
+from celers_worker.core.uniqueness import (
+    check_complete,
+    check_on_conflict,
+    check_span,
+    uniqueness_of,
+)
 
 #: Years that every database can hold, with room for time zones and delays.
 YEARS = range(1970, 9000)
+#: Where tags are kept in a task's metadata.
+TAGS = "tags"
+MOST_TAGS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +35,9 @@ class Options:
 
     ``at`` is an aware datetime; a past one is due now. ``expires`` counts from now: a task that has
     not started by then ends as expired. ``unique_key``: while a live task has it, no other is
-    added. ``fingerprint`` is a label to find and cancel tasks by.
+    added; ``unique_for``, ``on_conflict``, ``debounce`` and ``debounce_max`` say more about it, see
+    ``core.uniqueness``. ``fingerprint`` and ``tags`` are labels to find and cancel tasks by; tags
+    are kept in ``metadata``.
     """
 
     queue: str | None = None
@@ -38,7 +50,14 @@ class Options:
     unique_key: str | None = None
     fingerprint: str | None = None
     metadata: Mapping[str, Any] | None = None
+    unique_for: Duration | None = None
+    on_conflict: Literal["return", "replace", "raise"] | None = None
+    debounce: Duration | None = None
+    debounce_max: Duration | None = None
+    tags: Sequence[str] | None = None
     _given: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _fields: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """What is given, as fields of a NewTask."""
 
     def __post_init__(self) -> None:
         """Check every option. Raises ConfigurationError, or PayloadError for ``metadata``."""
@@ -47,6 +66,7 @@ class Options:
             if value is not None:
                 self._given[name] = check(value)
                 object.__setattr__(self, name, self._given[name])
+        object.__setattr__(self, "_fields", _new_task_fields(self._given))
 
     def over(self, other: Options) -> Options:
         """These options where they say something, else those of *other*."""
@@ -54,14 +74,27 @@ class Options:
 
     def task(self, name: str, payload: bytes, handler: Handler | None = None) -> NewTask:
         """The task to add, with the defaults of its handler where that is known here."""
+        if "uniqueness" in self._fields:
+            check_complete(self._given)
         if handler is None:
-            return NewTask(name=check_task_name(name), payload=payload, **self._given)
+            return NewTask(name=check_task_name(name), payload=payload, **self._fields)
         defaults: dict[str, Any] = {
             "queue": handler.queue,
             "priority": handler.priority,
             "max_retries": handler.max_retries,
         }
-        return NewTask(name=handler.name, payload=payload, **(defaults | self._given))
+        return NewTask(name=handler.name, payload=payload, **(defaults | self._fields))
+
+
+def _new_task_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in given.items() if name not in (*UNIQUENESS, "tags")}
+    if (uniqueness := uniqueness_of(given)) is not None:
+        fields["uniqueness"] = uniqueness
+        if uniqueness.debounce is not None:
+            fields["delay"] = uniqueness.debounce
+    if tags := given.get("tags"):
+        fields["metadata"] = {**(given.get("metadata") or {}), TAGS: list(tags)}
+    return fields
 
 
 def check_priority(value: object) -> int | None:
@@ -136,6 +169,16 @@ def _json_object(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
+def check_tags(value: object) -> tuple[str, ...]:
+    """Return tags, each once, or raise ConfigurationError."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigurationError(f'tags is {value!r}: pass a list, such as ["tenant:7"].')
+    tags = tuple(dict.fromkeys(_label("a tag", tag) for tag in value))
+    if len(tags) > MOST_TAGS:
+        raise ConfigurationError(f"there are {len(tags)} tags: a task has at most {MOST_TAGS}.")
+    return tags
+
+
 #: How each option is read.
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "queue": check_queue_name,
@@ -148,4 +191,9 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "unique_key": partial(_label, "unique_key"),
     "fingerprint": partial(_label, "fingerprint"),
     "metadata": _json_object,
+    "unique_for": partial(check_span, name="unique_for"),
+    "on_conflict": check_on_conflict,
+    "debounce": partial(check_span, name="debounce"),
+    "debounce_max": partial(check_span, name="debounce_max"),
+    "tags": check_tags,
 }

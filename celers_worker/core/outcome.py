@@ -16,6 +16,7 @@ import msgspec
 from celers_worker.core import signals
 from celers_worker.core.errors import PayloadError
 from celers_worker.core.exceptions import fields_of, type_name
+from celers_worker.core.foreign import retry_policy
 from celers_worker.core.payload import encode_result
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import Task
@@ -162,7 +163,7 @@ def outcome_of_failure(
     """``outcome_of_error`` by what *handler* declares, with what is kept of a final failure."""
     if isinstance(error, signals.Complete):
         return outcome_of_value(error.result, handler, runtime=runtime)
-    outcome = outcome_of_error(task, error, handler.retry)
+    outcome = outcome_of_error(task, error, retry_policy(task.metadata, handler.retry))
     if not isinstance(outcome, Dead):
         return outcome
     failure = replace(outcome.failure, data=fields_of(error, handler.raises))

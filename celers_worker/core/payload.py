@@ -57,23 +57,19 @@ def decode(payload: bytes | str) -> Any:
 def decode_arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
     """Decode a payload into positional and keyword arguments.
 
-    Ours are an object of keyword arguments. CeleRS's canvas writes ``{"args": [], "kwargs": {}}``;
-    others write an array of positional arguments, ``null`` for none, or a single value. Bytes that
-    are not JSON at all arrive as one bytes argument (the row contract of CeleRS 0.2).
+    Ours are an object of keyword arguments; others write an array of positional arguments, ``null``
+    for none, or a single value. Bytes that are not JSON at all arrive as one bytes argument (the
+    row contract of CeleRS 0.2). ``{"args": [], "kwargs": {}}`` is for the handler to understand.
     """
     try:
         value = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [payload], {}
-    if type(value) is dict and "args" not in value:
+    if type(value) is dict:
         return [], value
     match value:
         case None:
             return [], {}
-        case {"args": list() as args, "kwargs": dict() as kwargs, **rest} if not rest:
-            return args, kwargs
-        case dict():
-            return [], value
         case list():
             return value, {}
         case _:

@@ -25,6 +25,8 @@ from uuid import UUID
 
 import msgspec
 
+from celers_worker.core.uniqueness import Uniqueness
+
 
 class TaskState(StrEnum):
     """Where a task is in its life."""
@@ -112,11 +114,12 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     unique_key: str | None = None
     fingerprint: str | None = None
     metadata: Mapping[str, object] | None = None
+    uniqueness: Uniqueness | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of a NewTask: its id, or the id of the live task that has its unique key."""
+    """What became of a NewTask: its id, or the id of the task that has its unique key."""
 
     id: UUID
     existing: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -121,18 +121,26 @@ class Store:
 
     # --- in the order of a task's life ---
 
-    async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
-        """Add *tasks*; those whose unique key a live task has are left out, and that one is named.
+    async def enqueue(
+        self, tasks: Sequence[NewTask], *, capacities: Mapping[str, int] | None = None
+    ) -> list[Enqueued]:
+        """Add *tasks*; those whose unique key is taken are left out, and who has it is named.
 
         When an answer is lost it asks again: the ids are the client's, so nothing is added twice.
-        Tasks beyond a thousand go in several transactions.
+        Tasks beyond a thousand go in several transactions. Raises QueueFull, by *capacities* of
+        queues, or UniqueKeyTaken; then nothing of that thousand was added.
         """
         added: list[Enqueued] = []
         for chunk in chunks(tasks, CHUNK):
             try:
-                added += await self._enqueue(chunk)
+                if capacities and any(task.queue in capacities for task in chunk):
+                    added += await self.run(self.transaction.enqueue, chunk, capacities=capacities)
+                else:
+                    added += await self._enqueue(chunk)
             except Unavailable:
-                added += await self.run(self.transaction.enqueue, chunk, repeated=True)
+                added += await self.run(
+                    self.transaction.enqueue, chunk, repeated=True, capacities=capacities
+                )
         return added
 
     async def claim(self, worker: str, demand: Demand) -> list[Task]:

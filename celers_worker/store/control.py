@@ -33,6 +33,11 @@ class Cancellation:
     cancelled: Sequence[UUID]
     requested: Sequence[UUID]
 
+    @property
+    def any(self) -> bool:
+        """Whether there was anything to cancel."""
+        return bool(self.cancelled or self.requested)
+
 
 @dataclass(frozen=True, slots=True)
 class Requeued:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -95,14 +95,18 @@ class DirectStore:
             time.sleep(random.uniform(0.0, 0.01 * 2**attempt))
         raise AssertionError("the last try returns or raises")
 
-    def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+    def enqueue(
+        self, tasks: Sequence[NewTask], *, capacities: Mapping[str, int] | None = None
+    ) -> list[Enqueued]:
         """Add *tasks*; see ``Store.enqueue``."""
         added: list[Enqueued] = []
         for chunk in chunks(tasks, CHUNK):
             try:
-                added += self.run(self.transaction.enqueue, chunk)
+                added += self.run(self.transaction.enqueue, chunk, capacities=capacities)
             except Unavailable:
-                added += self.run(self.transaction.enqueue, chunk, repeated=True)
+                added += self.run(
+                    self.transaction.enqueue, chunk, repeated=True, capacities=capacities
+                )
         return added
 
 

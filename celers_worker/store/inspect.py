@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ class TaskFilter:
     name: str | None = None
     worker: str | None = None
     fingerprint: str | None = None
+    tag: str | None = None
     unique_key: str | None = None
     text: str | None = None
     older_than: timedelta | None = None
@@ -157,6 +159,8 @@ def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:
         "unique_key": wanted.unique_key,
     }
     found += [table.c[column] == value for column, value in same.items() if value is not None]
+    if wanted.tag is not None:
+        found.append(sql.has_tag(table.c.metadata, wanted.tag, json.dumps(wanted.tag)))
     if wanted.text is not None:
         found.append(
             func.lower(table.c.error_message).contains(wanted.text.lower(), autoescape=True)

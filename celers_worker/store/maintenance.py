@@ -13,7 +13,15 @@ from sqlalchemy import delete, select
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
 from celers_worker.core.task import ARCHIVED, TaskState
 from celers_worker.store import lease_statements, sql, statements
-from celers_worker.store.schema import archive, attempts, dead_letters, progress, results, workers
+from celers_worker.store.schema import (
+    archive,
+    attempts,
+    dead_letters,
+    progress,
+    results,
+    unique_windows,
+    workers,
+)
 from celers_worker.store.transaction import FailedAttempt, Transaction
 from celers_worker.store.values import chunks
 from celers_worker.store.workflow.retention import prune as prune_workflows
@@ -162,7 +170,8 @@ def _take_back(
     buried: list[UUID] = []
     failed: list[FailedAttempt] = []
     for row in rows:
-        if row.cancel_requested_at is not None:
+        # A reason without a request: a newer task with its unique key has replaced it.
+        if row.cancel_requested_at is not None or row.cancel_reason is not None:
             transaction.archive_cancelled([row.id], row.cancel_reason or "cancelled")
             continue
         outcome = outcome_of_crash(
@@ -223,6 +232,7 @@ def prune(
     transaction.connection.execute(
         delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
     )
+    _delete_old(transaction, unique_windows, unique_windows.c.expires_at, timedelta(0), limit)
     return counts
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from celers_worker.core.errors import CelersError, ConfigurationError, Unavailable
+from celers_worker.store import enqueue_function
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.schema import HEAD, tasks
@@ -42,14 +43,18 @@ class Revision:
     applied: bool
 
 
-def upgrade(store: DirectStore) -> list[str]:
-    """Apply what is missing and return its revisions. Safe to run twice, and from two places."""
+def upgrade(store: DirectStore, *, notes: list[str] | None = None) -> list[str]:
+    """Apply what is missing and return its revisions. Safe to run twice, and from two places.
+
+    What could be left out and had to be is told in *notes*, with how to get it.
+    """
     with _locked(store) as connection:
         before = schema_revision(connection)
         if before is not None and before > HEAD:
             raise newer_schema(before)
         _end_reading(connection)
-        command.upgrade(_config(connection=connection), "head")
+        told = [] if notes is None else notes
+        command.upgrade(_config(connection=connection, notes=told), "head")
         return [one.id for one in _revisions(HEAD) if before is None or one.id > before]
 
 
@@ -70,6 +75,11 @@ def downgrade(store: DirectStore, *, force: bool = False) -> str | None:
         _end_reading(connection)
         command.downgrade(_config(connection=connection), "-1")
         return revision
+
+
+def make_function(store: DirectStore) -> None:
+    """Make ``celers_enqueue`` again, once its maker has the right to. Raises Refused."""
+    store.run(lambda transaction: enqueue_function.make(transaction.connection))
 
 
 def revisions(store: DirectStore) -> list[Revision]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Select, text
 
 from celers_worker.core.task import Demand, NewTask, Task, TaskState
 from celers_worker.store import statements, sweeps
@@ -53,6 +53,25 @@ class MySQLTransaction(Transaction):
         ]
         statement = statements.INSERT_ROWS_UNLESS_KNOWN if unless_known else statements.INSERT_ROWS
         self.connection.execute(statement, rows)
+
+    def as_of_now(self, query: Select[Any]) -> Select[Any]:
+        """Locking, for a plain read sees the snapshot of an application's REPEATABLE READ.
+
+        The rows are locked anyway: an INSERT that meets a key locks who has it.
+        """
+        return query.with_for_update()
+
+    def producers_offset(self) -> float:
+        """What a new session begins with, asked by being one for a moment."""
+        ours = self.connection.execute(text("SELECT @@session.time_zone")).scalar_one()
+        self.connection.execute(text("SET time_zone = DEFAULT"))
+        try:
+            offset = self.connection.execute(
+                text("SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW())")
+            ).scalar_one()
+        finally:
+            self.connection.execute(text("SET time_zone = :zone"), {"zone": ours})
+        return float(offset)
 
     def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         """Probe by probe: neither server bounds a scan in a subquery by a value from outside it.

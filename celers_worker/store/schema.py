@@ -324,5 +324,16 @@ task_edges = Table(
     **_MYSQL,
 )
 
+#: Keys that stay taken when their task has ended; a key without a row is free once it has.
+unique_windows = Table(
+    "celers_unique_windows",
+    metadata,
+    Column("unique_key", _name(255), primary_key=True),
+    Column("task_id", Id(), nullable=False),
+    Column("expires_at", UtcDateTime(), nullable=False),
+    Index("idx_unique_windows_expires_at", "expires_at"),
+    **_MYSQL,
+)
+
 #: The columns that travel with a task when it moves between tables.
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in tasks.columns)

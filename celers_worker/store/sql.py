@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Integer, String, Table, literal_column
+from sqlalchemy import Boolean, ColumnElement, Insert, Integer, String, Table, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
 from sqlalchemy.sql.functions import FunctionElement
@@ -118,6 +118,41 @@ def _earlier(element: earlier, compiler: Any, **options: Any) -> str:
 @compiles(earlier, "sqlite")
 def _earlier_sqlite(element: earlier, compiler: Any, **options: Any) -> str:
     return f"min({compiler.process(element.clauses, **options)})"
+
+
+class has_tag(FunctionElement[bool]):  # noqa: N801 - it reads as the SQL function it stands for
+    """``has_tag(metadata, tag, escaped)``: whether ``metadata.tags`` holds a tag, letter by letter.
+
+    *escaped* is the tag as JSON in ASCII, as our drivers write it: MariaDB compares the text.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+    name = "has_tag"
+
+
+@compiles(has_tag, "postgresql")
+def _has_tag_postgresql(element: has_tag, compiler: Any, **options: Any) -> str:
+    document, tag = (compiler.process(one, **options) for one in list(element.clauses)[:2])
+    return f"({document} @> jsonb_build_object('tags', jsonb_build_array(CAST({tag} AS text))))"
+
+
+@compiles(has_tag, "mysql")
+@compiles(has_tag, "mariadb")
+def _has_tag_mysql(element: has_tag, compiler: Any, **options: Any) -> str:
+    document, tag, escaped = (compiler.process(clause, **options) for clause in element.clauses)
+    return (
+        f"(COALESCE(JSON_CONTAINS({document}, JSON_QUOTE({tag}), '$.tags'), 0)"
+        f" OR COALESCE(JSON_CONTAINS({document}, {escaped}, '$.tags'), 0))"
+    )
+
+
+@compiles(has_tag, "sqlite")
+def _has_tag_sqlite(element: has_tag, compiler: Any, **options: Any) -> str:
+    document, tag = (compiler.process(one, **options) for one in list(element.clauses)[:2])
+    # Not every document is JSON: other programs write too, and SQLite checks nothing.
+    sound = f"CASE WHEN json_valid({document}) THEN {document} ELSE '{{}}' END"
+    return f"EXISTS (SELECT 1 FROM json_each({sound}, '$.tags') AS t WHERE t.value = {tag})"
 
 
 class column_now(expression.ColumnElement[Any]):  # noqa: N801 - it reads as the SQL it stands for

@@ -80,9 +80,6 @@ INSERT_ROWS: Insert = insert(tasks).values(_PLAIN)
 INSERT_ROWS_UNLESS_KNOWN: Insert = sql.insert_ignore(tasks).values(_PLAIN)
 NOW: Select[Any] = select(sql.now())
 
-IDS_OF_UNIQUE_KEYS: Select[Any] = select(tasks.c.unique_key, tasks.c.id).where(
-    tasks.c.unique_key.in_(bindparam("keys", expanding=True))
-)
 KNOWN_IDS = union_all(
     *(
         select(table.c.id).where(table.c.id.in_(bindparam("ids", expanding=True)))

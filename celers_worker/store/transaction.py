@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
-from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import (
     Cancelled,
     Completed,
@@ -32,7 +31,9 @@ from celers_worker.core.outcome import (
 )
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task, TaskState
 from celers_worker.store import result_statements, statements, sweeps
+from celers_worker.store.capacity import check_room
 from celers_worker.store.levels import Level, Levels
+from celers_worker.store.unique import UniqueEnqueue
 from celers_worker.store.values import adopted_values, chunks, new_values, result_values
 from celers_worker.store.workflow import foreign, progress
 from celers_worker.store.workflow.progress import Ended
@@ -58,18 +59,27 @@ class Transaction:
 
     # --- in the order of a task's life ---
 
-    def enqueue(self, tasks: Sequence[NewTask], *, repeated: bool = False) -> list[Enqueued]:
-        """Add *tasks*; one whose unique key a live task has is left out, and that task named.
+    def enqueue(
+        self,
+        tasks: Sequence[NewTask],
+        *,
+        repeated: bool = False,
+        capacities: Mapping[str, int] | None = None,
+    ) -> list[Enqueued]:
+        """Add *tasks*; one whose unique key is taken is left out, and the task that has it named.
 
         *repeated*: an earlier try may have succeeded, so those whose ids exist are left out.
+        Raises QueueFull, by *capacities* of queues, or UniqueKeyTaken; then nothing was added.
         """
         known = self._known(task.id for task in tasks) if repeated else frozenset()
         fresh = [task for task in tasks if task.id not in known]
         plain = [task for task in fresh if task.unique_key is None]
         keyed = [task for task in fresh if task.unique_key is not None]
+        if capacities:
+            check_room(self.connection, fresh, capacities)
+        found = UniqueEnqueue(self, repeated=repeated).add(keyed) if keyed else {}
         for chunk in chunks(plain):
             self.insert(chunk, unless_known=repeated)
-        found = self._enqueue_unique(keyed) if keyed else {}
         self.announce({task.queue for task in fresh if not task.delay and task.at is None})
         return [found.get(task.id) or Enqueued(task.id) for task in tasks]
 
@@ -165,6 +175,14 @@ class Transaction:
     def tell_ended(self) -> None:
         """Tell who waits for results that tasks have ended; not every database can."""
 
+    def as_of_now(self, query: Select[Any]) -> Select[Any]:
+        """*query* as it sees what others have committed since this transaction began."""
+        return query
+
+    def producers_offset(self) -> float:
+        """How many seconds NOW() of a session that says nothing is from UTC, where that matters."""
+        return 0.0
+
     def keep_partitions(self, retention: timedelta) -> None:
         """Make and drop partitions of the archive; only PostgreSQL has them."""
 
@@ -230,33 +248,6 @@ class Transaction:
             for chunk in chunks(list(ids))
             for row in self.connection.execute(statements.KNOWN_IDS, {"ids": chunk})
         )
-
-    def _enqueue_unique(self, tasks: Sequence[NewTask]) -> dict[UUID, Enqueued]:
-        """Insert each task, or find the live one that has its key.
-
-        That one can end between our two statements; then there is room again. Every round means
-        that a task with one of the keys ended, so a limit is only there against the unthinkable.
-        """
-        found: dict[UUID, Enqueued] = {}
-        # In one order everywhere, so that two producers with the same keys cannot deadlock.
-        missing = sorted(tasks, key=lambda task: task.unique_key or "")
-        for _ in range(100):
-            for chunk in chunks(missing):
-                self.insert(chunk, unless_known=True)
-            keys = list({task.unique_key for task in missing})
-            owners = {
-                row.unique_key: row.id
-                for chunk in chunks(keys)
-                for row in self.connection.execute(statements.IDS_OF_UNIQUE_KEYS, {"keys": chunk})
-            }
-            for task in missing:
-                owner = owners.get(task.unique_key)
-                if owner is not None:
-                    found[task.id] = Enqueued(owner, existing=owner != task.id)
-            missing = [task for task in missing if task.id not in found]
-            if not missing:
-                return found
-        raise Unavailable(f"the unique key {missing[0].unique_key!r} changed hands 100 times.")
 
     def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         if demand.others is not None:
@@ -356,7 +347,11 @@ class Transaction:
 
 
 def _unless_cancelled(outcome: Outcome, row: Any) -> Outcome:
-    """A task that was to be cancelled while it ran does not go back to be run again."""
-    if row.cancel_requested_at is not None and isinstance(outcome, (Retry, Release)):
+    """A task that was to be cancelled while it ran does not go back to be run again.
+
+    Nor does one that a newer task with its unique key replaced: it has a reason, but no request.
+    """
+    unwanted = row.cancel_reason is not None or row.cancel_requested_at is not None
+    if unwanted and isinstance(outcome, (Retry, Release)):
         return Cancelled(row.cancel_reason or "cancelled")
     return outcome

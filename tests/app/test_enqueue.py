@@ -13,7 +13,7 @@ import pytest
 from msgspec.json import decode
 
 from celers_worker import Celers, Context, Options
-from celers_worker.app.celers import BATCH
+from celers_worker.app.piping import BATCH
 from celers_worker.core.errors import ConfigurationError, PayloadError
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.task import TaskState

@@ -256,3 +256,40 @@ def test_another_version_of_a_task_is_told_by_its_number():
     assert registry.suggestion("send") == " That is version 1 of 'send'; here is 2."
     registry.add(handler_of(first, "send:3"))
     assert registry.suggestion("send:7") == " That is version 7 of 'send'; here is 2 and 3."
+
+
+# --- what CeleRS's canvas writes ---
+
+
+def variadic(*args, **kwargs):
+    return args, kwargs
+
+
+def its_own(args, kwargs=None):
+    return args, kwargs
+
+
+@pytest.mark.parametrize(
+    ("function", "document", "result"),
+    [
+        (send, {"args": ["a"], "kwargs": {"urgent": True}}, ("a", "hello", True)),
+        (send, {"args": ["a", "b"]}, ("a", "b", False)),
+        (send, {"kwargs": {"to": "a"}}, ("a", "hello", False)),
+        (variadic, {"args": [1], "kwargs": {"x": 2}}, ((1,), {"x": 2})),
+        (variadic, {"args": [1]}, ((), {"args": [1]})),
+        (its_own, {"args": [1], "kwargs": {"x": 2}}, ([1], {"x": 2})),
+        (its_own, {"args": [1]}, ([1], None)),
+    ],
+)
+def test_a_canvas_payload_is_positional_and_named_unless_the_handler_has_such_names(
+    function, document, result
+):
+    assert call(function, **document) == result
+
+
+@pytest.mark.parametrize(
+    "document", [{"args": 1, "kwargs": {}}, {"args": [1], "kwargs": []}, {"args": ["a"], "more": 2}]
+)
+def test_what_only_looks_like_canvas_is_refused_as_arguments_that_do_not_fit(document):
+    with pytest.raises(PayloadError, match=r"unexpected keyword argument|missing a required"):
+        call(send, **document)

@@ -38,7 +38,7 @@ def kill_workers_of_a_chord_of_chords(project: Project) -> None:
     project.direct.run(enqueueing.enqueue, planned)
 
     def ending() -> WorkflowEnding:
-        found = project.direct.run(results.ending_of, planned.id)
+        found = project.direct.run(inspect.ending_of, planned.id)
         assert found is not None
         return found
 

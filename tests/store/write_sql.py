@@ -13,7 +13,14 @@ from typing import Any
 
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from celers_worker.store import lease_statements, result_statements, statements, sweeps
+from celers_worker.store import (
+    capacity,
+    lease_statements,
+    result_statements,
+    statements,
+    sweeps,
+    unique_statements,
+)
 from celers_worker.store.postgres import store as postgres
 from celers_worker.store.workflow import mending_statements, whole_statements
 from celers_worker.store.workflow import statements as workflow_statements
@@ -63,7 +70,7 @@ def _statements(backend: str) -> Iterator[tuple[str, str]]:
 def _portable() -> Iterator[tuple[str, Any]]:
     """The statements in the order of the source."""
     modules = (
-        *(statements, result_statements, sweeps, lease_statements),
+        *(statements, result_statements, sweeps, lease_statements, unique_statements, capacity),
         *(workflow_statements, whole_statements, mending_statements),
     )
     for name, value in (item for module in modules for item in vars(module).items()):

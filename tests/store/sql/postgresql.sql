@@ -39,11 +39,6 @@ ON CONFLICT DO NOTHING;
 -- NOW
 SELECT statement_timestamp() AS now_1;
 
--- IDS_OF_UNIQUE_KEYS
-SELECT celers_tasks.unique_key, celers_tasks.id
-FROM celers_tasks
-WHERE celers_tasks.unique_key IN (:keys, …);
-
 -- KNOWN_IDS
 SELECT celers_tasks.id
 FROM celers_tasks
@@ -445,6 +440,88 @@ WHERE celers_tasks.state = 'processing'
               AND celers_workers.expires_at > statement_timestamp())) OR celers_tasks.worker_id IS NULL
       AND celers_tasks.started_at < (statement_timestamp() + make_interval(secs => :later_1::INTEGER)))
 LIMIT :room::INTEGER FOR UPDATE SKIP LOCKED;
+
+-- OWNERS
+SELECT celers_tasks.unique_key, celers_tasks.id, celers_tasks.state
+FROM celers_tasks
+WHERE celers_tasks.unique_key IN (:keys, …);
+
+-- ADD_WINDOW
+INSERT INTO celers_unique_windows (unique_key, task_id, expires_at)
+VALUES (:of_key::VARCHAR, :of_task::UUID, (statement_timestamp() + make_interval(secs => :window)))
+ON CONFLICT DO NOTHING;
+
+-- TAKE_WINDOW
+UPDATE celers_unique_windows
+SET task_id=:of_task::UUID, expires_at=(statement_timestamp() + make_interval(secs => :window))
+WHERE celers_unique_windows.unique_key = :key::VARCHAR
+  AND celers_unique_windows.expires_at <= statement_timestamp();
+
+-- WINDOWS
+SELECT celers_unique_windows.unique_key, celers_unique_windows.task_id
+FROM celers_unique_windows
+WHERE celers_unique_windows.unique_key IN (:keys, …)
+  AND celers_unique_windows.expires_at > statement_timestamp();
+
+-- FREE_WINDOWS
+DELETE FROM celers_unique_windows
+WHERE celers_unique_windows.unique_key IN (:keys, …)
+  AND celers_unique_windows.task_id IN (:ids, …);
+
+-- REPLACE
+UPDATE celers_tasks
+SET task_name=:new_name::VARCHAR, payload=:new_payload, priority=:new_priority::INTEGER, retry_count=0,
+    max_retries=:new_max_retries::INTEGER, scheduled_at=coalesce(:new_at::TIMESTAMP WITH TIME ZONE,
+    (statement_timestamp() + make_interval(secs => :new_delay))), error_message=NULL,
+    metadata=:new_metadata::JSONB, queue_name=:new_queue::VARCHAR,
+    lease=(celers_tasks.lease + :lease_1::BIGINT), crash_count=0, timeout=:new_timeout,
+    expires_at=(statement_timestamp() + make_interval(secs => :new_expires)),
+    fingerprint=:new_fingerprint::VARCHAR
+WHERE celers_tasks.id = :owner::UUID
+  AND celers_tasks.unique_key = :key::VARCHAR
+  AND celers_tasks.state = 'pending';
+
+-- DEBOUNCE
+UPDATE celers_tasks
+SET task_name=:new_name::VARCHAR, payload=:new_payload, priority=:new_priority::INTEGER, retry_count=0,
+    max_retries=:new_max_retries::INTEGER,
+    scheduled_at=(statement_timestamp() + make_interval(secs => CASE WHEN (:longest - CAST(extract(epoch
+                    FROM statement_timestamp() - celers_tasks.created_at) AS double precision) < :param_1::INTEGER) THEN 0 WHEN (:longest - CAST(extract(epoch
+                    FROM statement_timestamp() - celers_tasks.created_at) AS double precision) < :pause) THEN :longest - CAST(extract(epoch
+                FROM statement_timestamp() - celers_tasks.created_at) AS double precision) ELSE :pause END)),
+                    error_message=NULL, metadata=:new_metadata::JSONB, queue_name=:new_queue::VARCHAR,
+                    lease=(celers_tasks.lease + :lease_1::BIGINT), crash_count=0, timeout=:new_timeout,
+                    expires_at=(statement_timestamp() + make_interval(secs => :new_expires)),
+                    fingerprint=:new_fingerprint::VARCHAR
+WHERE celers_tasks.id = :owner::UUID
+  AND celers_tasks.unique_key = :key::VARCHAR
+  AND celers_tasks.state = 'pending';
+
+-- SUPERSEDE
+UPDATE celers_tasks
+SET unique_key=NULL, cancel_reason=coalesce(celers_tasks.cancel_reason, :coalesce_1::VARCHAR)
+WHERE celers_tasks.id = :owner::UUID
+  AND celers_tasks.unique_key = :key::VARCHAR
+  AND celers_tasks.state = 'processing';
+
+-- OWNERS
+SELECT celers_tasks.unique_key, celers_tasks.id, celers_tasks.state
+FROM celers_tasks
+WHERE celers_tasks.unique_key IN (:keys, …);
+
+-- WINDOWS
+SELECT celers_unique_windows.unique_key, celers_unique_windows.task_id
+FROM celers_unique_windows
+WHERE celers_unique_windows.unique_key IN (:keys, …)
+  AND celers_unique_windows.expires_at > statement_timestamp();
+
+-- WAITING
+SELECT count(*) AS count_1
+FROM (SELECT 1 AS one
+    FROM celers_tasks
+    WHERE celers_tasks.state = 'pending'
+      AND celers_tasks.queue_name = :queue::VARCHAR
+    LIMIT :room::INTEGER) AS waiting;
 
 -- INSERT_ROWS
 INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,

@@ -37,11 +37,6 @@ ON CONFLICT DO NOTHING;
 -- NOW
 SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now_1;
 
--- IDS_OF_UNIQUE_KEYS
-SELECT celers_tasks.unique_key, celers_tasks.id
-FROM celers_tasks
-WHERE celers_tasks.unique_key IN (:keys, …);
-
 -- KNOWN_IDS
 SELECT celers_tasks.id
 FROM celers_tasks
@@ -439,6 +434,84 @@ WHERE celers_tasks.state = 'processing'
                 'now'))) OR celers_tasks.worker_id IS NULL
       AND celers_tasks.started_at < strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:later_1, 3) || ' seconds'))
 LIMIT :room OFFSET :param_1;
+
+-- OWNERS
+SELECT celers_tasks.unique_key, celers_tasks.id, celers_tasks.state
+FROM celers_tasks
+WHERE celers_tasks.unique_key IN (:keys, …);
+
+-- ADD_WINDOW
+INSERT INTO celers_unique_windows (unique_key, task_id, expires_at)
+VALUES (:of_key, :of_task, strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:window, 3) || ' seconds'))
+ON CONFLICT DO NOTHING;
+
+-- TAKE_WINDOW
+UPDATE celers_unique_windows
+SET task_id=:of_task, expires_at=strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:window, 3) || ' seconds')
+WHERE celers_unique_windows.unique_key = :key
+  AND celers_unique_windows.expires_at <= strftime('%Y-%m-%d %H:%M:%f000', 'now');
+
+-- WINDOWS
+SELECT celers_unique_windows.unique_key, celers_unique_windows.task_id
+FROM celers_unique_windows
+WHERE celers_unique_windows.unique_key IN (:keys, …)
+  AND celers_unique_windows.expires_at > strftime('%Y-%m-%d %H:%M:%f000', 'now');
+
+-- FREE_WINDOWS
+DELETE FROM celers_unique_windows
+WHERE celers_unique_windows.unique_key IN (:keys, …)
+  AND celers_unique_windows.task_id IN (:ids, …);
+
+-- REPLACE
+UPDATE celers_tasks
+SET task_name=:new_name, payload=:new_payload, priority=:new_priority, retry_count=0,
+    max_retries=:new_max_retries, scheduled_at=coalesce(:new_at, strftime('%Y-%m-%d %H:%M:%f000', 'now',
+    round(:new_delay, 3) || ' seconds')), error_message=NULL, metadata=:new_metadata, queue_name=:new_queue,
+    lease=(celers_tasks.lease + :lease_1), crash_count=0, timeout=:new_timeout,
+    expires_at=strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:new_expires, 3) || ' seconds'),
+    fingerprint=:new_fingerprint
+WHERE celers_tasks.id = :owner
+  AND celers_tasks.unique_key = :key
+  AND celers_tasks.state = 'pending';
+
+-- DEBOUNCE
+UPDATE celers_tasks
+SET task_name=:new_name, payload=:new_payload, priority=:new_priority, retry_count=0,
+    max_retries=:new_max_retries, scheduled_at=strftime('%Y-%m-%d %H:%M:%f000', 'now',
+    round(CASE WHEN (:longest - ((julianday('now') - julianday(celers_tasks.created_at)) * 86400.0) < :param_1) THEN 0 WHEN (:longest - ((julianday('now') - julianday(celers_tasks.created_at)) * 86400.0) < :pause) THEN :longest - ((julianday('now') - julianday(celers_tasks.created_at)) * 86400.0) ELSE :pause END,
+    3) || ' seconds'), error_message=NULL, metadata=:new_metadata, queue_name=:new_queue,
+    lease=(celers_tasks.lease + :lease_1), crash_count=0, timeout=:new_timeout,
+    expires_at=strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:new_expires, 3) || ' seconds'),
+    fingerprint=:new_fingerprint
+WHERE celers_tasks.id = :owner
+  AND celers_tasks.unique_key = :key
+  AND celers_tasks.state = 'pending';
+
+-- SUPERSEDE
+UPDATE celers_tasks
+SET unique_key=NULL, cancel_reason=coalesce(celers_tasks.cancel_reason, :coalesce_1)
+WHERE celers_tasks.id = :owner
+  AND celers_tasks.unique_key = :key
+  AND celers_tasks.state = 'processing';
+
+-- OWNERS
+SELECT celers_tasks.unique_key, celers_tasks.id, celers_tasks.state
+FROM celers_tasks
+WHERE celers_tasks.unique_key IN (:keys, …);
+
+-- WINDOWS
+SELECT celers_unique_windows.unique_key, celers_unique_windows.task_id
+FROM celers_unique_windows
+WHERE celers_unique_windows.unique_key IN (:keys, …)
+  AND celers_unique_windows.expires_at > strftime('%Y-%m-%d %H:%M:%f000', 'now');
+
+-- WAITING
+SELECT count(*) AS count_1
+FROM (SELECT 1 AS one
+    FROM celers_tasks
+    WHERE celers_tasks.state = 'pending'
+      AND celers_tasks.queue_name = :queue
+    LIMIT :room OFFSET :param_1) AS waiting;
 
 -- INSERT_ROWS
 INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
