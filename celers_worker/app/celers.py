@@ -14,6 +14,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from datetime import datetime
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
@@ -141,6 +142,32 @@ class Celers:
         return self._handle(
             self.client.enqueue_sync([self._call(name, options, arguments).task])[0]
         )
+
+    async def enqueue_at(
+        self, when: datetime, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """Add a task by name that is due at *when*, an aware datetime; a past one is due now."""
+        due = (options or Options()).due_at(when)
+        return await self.enqueue(name, options=due, **arguments)
+
+    def enqueue_at_sync(
+        self, when: datetime, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """``enqueue_at`` without an event loop."""
+        return self.enqueue_sync(name, options=(options or Options()).due_at(when), **arguments)
+
+    async def enqueue_after(
+        self, delay: Duration, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """Add a task by name that is due after *delay*, such as "10m", by the database's clock."""
+        due = (options or Options()).due_after(delay)
+        return await self.enqueue(name, options=due, **arguments)
+
+    def enqueue_after_sync(
+        self, delay: Duration, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """``enqueue_after`` without an event loop."""
+        return self.enqueue_sync(name, options=(options or Options()).due_after(delay), **arguments)
 
     async def enqueue_many(
         self, calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]]

@@ -109,6 +109,30 @@ class DeclaredTask(Generic[P, R]):
             added = self._client.enqueue_sync(tasks)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
 
+    async def enqueue_at(
+        self, when: datetime, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """Add a task that is due at *when*, an aware datetime; a past one is due now."""
+        return await self._copy(options=self._options.due_at(when)).enqueue(*args, **kwargs)
+
+    def enqueue_at_sync(
+        self, when: datetime, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """``enqueue_at`` without an event loop."""
+        return self._copy(options=self._options.due_at(when)).enqueue_sync(*args, **kwargs)
+
+    async def enqueue_after(
+        self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """Add a task that is due after *delay*, such as "10m", by the database's clock."""
+        return await self._copy(options=self._options.due_after(delay)).enqueue(*args, **kwargs)
+
+    def enqueue_after_sync(
+        self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """``enqueue_after`` without an event loop."""
+        return self._copy(options=self._options.due_after(delay)).enqueue_sync(*args, **kwargs)
+
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """A task to enqueue with others; see ``Celers.enqueue_many``."""
         payload = encode_arguments(self.handler.check_arguments(args, kwargs))

@@ -5,6 +5,7 @@
     ├── SchemaError          the database is not at this version's schema; names the command to run
     ├── PayloadError         arguments or a result cannot be stored; names the place in them
     ├── TaskNotFound         no task with this id, live, archived or dead
+    ├── ScheduleNotFound     no schedule of this name
     ├── TaskFailed           the task that was waited for did not complete
     ├── ResultTimeout        the task that was waited for has not ended yet
     └── StoreError           the database failed
@@ -44,6 +45,10 @@ class PayloadError(CelersError, ValueError):
 
 class TaskNotFound(CelersError, LookupError):
     """No task with this id exists, live, archived or dead."""
+
+
+class ScheduleNotFound(CelersError, LookupError):
+    """No schedule of this name exists; the message holds the nearest name."""
 
 
 class TaskFailed(CelersError):
