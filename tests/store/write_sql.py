@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from celers_worker.store import lease_statements, statements, sweeps
+from celers_worker.store import lease_statements, schedule_statements, statements, sweeps
 from celers_worker.store.postgres import store as postgres
 
 DIRECTORY = Path(__file__).parent / "sql"
@@ -60,7 +60,7 @@ def _statements(backend: str) -> Iterator[tuple[str, str]]:
 
 def _portable() -> Iterator[tuple[str, Any]]:
     """The statements in the order of the source."""
-    modules = (statements, sweeps, lease_statements)
+    modules = (statements, sweeps, lease_statements, schedule_statements)
     for name, value in (item for module in modules for item in vars(module).items()):
         if name.isupper() and not name.startswith("_"):
             if isinstance(value, dict):
