@@ -8,6 +8,7 @@ one out, the heartbeat holds the leases until everything else is done.
     settler    writes outcomes
     reaper     takes back the tasks of the lost
     janitor    prunes
+    scheduler  enqueues what schedules say, in a worker that runs for ever
     surveyor   counts for the metrics, where they are served
     runner     drains here, with the settler and the heartbeat still up
     poller     claims
@@ -171,6 +172,7 @@ class Worker:
     async def _run(self, store: Store) -> Ending:
         # Now, for handlers may have been declared since the worker was made.
         registry = self._app.registry.mapped(self._app.client.configured)
+        for_ever = self._upkeep and self._until == "forever"
         crew = Crew.built(
             Work(
                 config=self.config,
@@ -180,6 +182,7 @@ class Worker:
                 # Once is enough: all processes would count the same queues.
                 counted=self.metrics is not None and (not self._link or self._link.place == 1),
                 upkeep=self._upkeep,
+                schedules=self._app.schedules.effective(self.config) if for_ever else None,
             )
         )
         crew.poller.on_claim(_ends(self, crew, store.levels))

@@ -8,23 +8,24 @@ import itertools
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Iterator,
     Mapping,
 )
 from datetime import datetime
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
+from typing import Any, Literal, Unpack, cast
 from uuid import UUID
 
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
+from celers_worker.app.decorator import Decorator
 from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.schedules import Schedules, Terms
 from celers_worker.core.backoff import Backoff, exponential
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Context, Handler, Registry, split_context
+from celers_worker.core.handler import Handler, Registry, split_context
 from celers_worker.core.names import check_queue_name, check_task_name
 from celers_worker.core.options import (
     Options,
@@ -36,32 +37,10 @@ from celers_worker.core.payload import encode_arguments
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Enqueued, NewTask
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Errors = type[BaseException] | Iterable[type[BaseException]]
 
 #: Tasks that enqueue_many hands to the database at a time.
 BATCH = 1_000
-
-
-class _Decorator:
-    """What ``app.task(…)`` returns; its overloads are what type checkers see."""
-
-    def __init__(self, declare: Callable[[Callable[..., Any]], DeclaredTask[..., Any]]) -> None:
-        self._declare = declare
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Awaitable[R]]
-    ) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R]) -> DeclaredTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R]) -> DeclaredTask[P, R]: ...
-    def __call__(self, function: Callable[..., Any]) -> DeclaredTask[..., Any]:
-        return self._declare(function)
 
 
 class Celers:
@@ -74,6 +53,7 @@ class Celers:
     def __init__(self, url: str | None = None) -> None:
         self.registry = Registry()
         self.client = Client(url)
+        self.schedules = Schedules(self.registry, self.client)
 
     # --- declare ---
 
@@ -91,13 +71,19 @@ class Celers:
         backoff_on: Mapping[type[BaseException], Backoff] | None = None,
         concurrency: int | None = None,
         runs: Literal["async", "thread"] | None = None,
-    ) -> _Decorator:
+        schedule: str | None = None,
+        every: Duration | None = None,
+        timezone: str | None = None,
+    ) -> Decorator:
         """Declare a handler.
 
         *max_retries*: runs after the first. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
         functions in threads.
+
+        *schedule* (a cron expression, on the clocks of *timezone*) or *every* enqueue the task
+        without arguments, by a schedule that is called as the task; for more see ``schedule``.
         """
         policy = RetryPolicy(
             backoff=backoff or exponential(),
@@ -122,9 +108,27 @@ class Celers:
                 context_parameter=context_parameter,
             )
             self.registry.add(handler)
-            return DeclaredTask(self.client, handler)
+            task: DeclaredTask[..., Any] = DeclaredTask(self.client, handler)
+            timing = {"cron": schedule, "every": every, "timezone": timezone}
+            given = {term: value for term, value in timing.items() if value is not None}
+            if given:
+                self.schedules.declare(handler.name, task, **cast(Terms, given))
+            return task
 
-        return _Decorator(declare)
+        return Decorator(declare)
+
+    def schedule(
+        self, name: str, task: str | DeclaredTask[..., Any], /, **terms: Unpack[Terms]
+    ) -> None:
+        """Declare that *task* is enqueued again and again, by a schedule called *name*.
+
+        ``cron="30 2 * * *", timezone="Europe/Berlin"`` or ``every="15m"``; ``arguments`` is a
+        mapping. Each tick is enqueued at most once, however many workers run. Where clocks change,
+        a time of day fires exactly once a day, and what follows the clock (``*/15``) follows it;
+        core.cron has the rule. [schedules.NAME] of the configuration goes before the code. For
+        schedules that come and go while the application runs, see ``schedules.add``.
+        """
+        self.schedules.declare(name, task, **terms)
 
     # --- enqueue by name, for producers without the code ---
 

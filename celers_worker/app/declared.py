@@ -51,6 +51,11 @@ class DeclaredTask(Generic[P, R]):
         """The name its tasks have in the database."""
         return self.handler.name
 
+    @property
+    def options(self) -> Options:
+        """What ``with_`` has set."""
+        return self._options
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, here and now; a context is the caller's to pass."""
         return self.handler.function(*args, **kwargs)

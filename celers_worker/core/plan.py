@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from celers_worker.core.schedule import Misfire, Overlap, Schedule
+from celers_worker.core.policies import Misfire, Overlap
+from celers_worker.core.schedule import Schedule
 from celers_worker.core.timing import SECOND, latest, newest
 
 _RESOLUTION = timedelta(microseconds=1)

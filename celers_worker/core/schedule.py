@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
-from celers_worker.core.duration import LONGEST, Duration, parse_duration
 from celers_worker.core.errors import ConfigurationError, PayloadError
 from celers_worker.core.handler import Handler
-from celers_worker.core.names import check_task_name, nearest
+from celers_worker.core.names import check_schedule_name, check_task_name
 from celers_worker.core.options import Options
 from celers_worker.core.payload import encode_arguments
+from celers_worker.core.policies import DEFAULT_POLICIES, Policies
 from celers_worker.core.task import NewTask
 from celers_worker.core.timing import Timing
-
-MOST_CAUGHT_UP = 1_000
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,127}", re.ASCII)
-
-
-class Misfire(StrEnum):
-    """What becomes of ticks that nobody dealt with in time."""
-
-    SKIP = "skip"
-    """They are given up."""
-    ONCE = "once"
-    """One task stands for all of them."""
-    ALL = "all"
-    """Each gets its task, of the newest ``catch_up`` ones."""
-
-
-class Overlap(StrEnum):
-    """What becomes of a tick while the schedule's last task has not ended."""
-
-    ALLOW = "allow"
-    SKIP = "skip"
-    """It is given up."""
-    QUEUE = "queue"
-    """It waits until that task has ended; of several that wait, the newest."""
 
 
 class Source(StrEnum):
@@ -53,21 +28,6 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policies:
-    """What to do about ticks that are late, or come too early after the last.
-
-    A tick is late when nobody dealt with it within ``misfire_after``. ``catch_up`` bounds how many
-    late ticks are made up for. Tasks are due up to ``jitter`` after their tick.
-    """
-
-    misfire: Misfire = Misfire.ONCE
-    misfire_after: timedelta = timedelta(minutes=1)
-    catch_up: int = 100
-    overlap: Overlap = Overlap.ALLOW
-    jitter: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A name, a task with its arguments and options, and when it is enqueued."""
 
@@ -76,7 +36,7 @@ class Schedule:
     timing: Timing
     payload: bytes = b"{}"
     options: Options = field(default_factory=Options)
-    policies: Policies = Policies()
+    policies: Policies = DEFAULT_POLICIES
     source: Source = Source.DATABASE
 
     def new_task(self, tick: datetime, *, now: datetime, due: datetime | None = None) -> NewTask:
@@ -101,10 +61,7 @@ class Schedule:
         return timedelta(milliseconds=milliseconds)
 
     def resolved(self, handler: Handler | None) -> Schedule:
-        """With the options of its task's handler where it says nothing itself.
-
-        Raises ConfigurationError if the handler cannot be called with its arguments.
-        """
+        """With the options of its task's handler where it says nothing itself."""
         if handler is None:
             return self
         defaults = Options(
@@ -115,16 +72,6 @@ class Schedule:
         return replace(self, options=self.options.over(defaults))
 
 
-def check_schedule_name(name: object) -> str:
-    """Return *name*, or raise ConfigurationError saying what a schedule may be called."""
-    if isinstance(name, str) and _NAME.fullmatch(name):
-        return name
-    raise ConfigurationError(
-        f"{name!r} cannot name a schedule: use 1 to 128 ASCII letters, digits, '_', '-', '.' and "
-        "':', starting with a letter, a digit or '_'."
-    )
-
-
 def make_schedule(
     name: str,
     task: str,
@@ -132,7 +79,7 @@ def make_schedule(
     *,
     arguments: Mapping[str, Any] | None = None,
     options: Options | None = None,
-    policies: Policies = Policies(),
+    policies: Policies = DEFAULT_POLICIES,
     handler: Handler | None = None,
     source: Source = Source.DATABASE,
 ) -> Schedule:
@@ -168,49 +115,6 @@ def check_options(options: Options) -> Options:
     return options
 
 
-def policies_of(
-    *,
-    misfire: str | None = None,
-    misfire_after: Duration | None = None,
-    catch_up: int | None = None,
-    overlap: str | None = None,
-    jitter: Duration | None = None,
-) -> Policies:
-    """Policies from what people write; None is the default. Raises ConfigurationError."""
-    default = Policies()
-    if catch_up is not None and (
-        isinstance(catch_up, bool)
-        or not isinstance(catch_up, int)
-        or not 1 <= catch_up <= MOST_CAUGHT_UP
-    ):
-        raise ConfigurationError(
-            f"catch_up is {catch_up!r}: it must lie between 1 and {MOST_CAUGHT_UP}."
-        )
-    return Policies(
-        misfire=_word(Misfire, "misfire", misfire) if misfire is not None else default.misfire,
-        misfire_after=_duration("misfire_after", misfire_after, default.misfire_after),
-        catch_up=catch_up or default.catch_up,
-        overlap=_word(Overlap, "overlap", overlap) if overlap is not None else default.overlap,
-        jitter=_duration("jitter", jitter, default.jitter),
-    )
-
-
 def instant_text(instant: datetime) -> str:
     """An instant in UTC as text, always written alike."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-Word = TypeVar("Word", bound=StrEnum)
-
-
-def _word(kind: type[Word], name: str, value: object) -> Word:
-    words = [word.value for word in kind]
-    if value in words:
-        return kind(value)
-    raise ConfigurationError(
-        f"{name} is {value!r}: write one of {', '.join(words)}.{nearest(str(value), words)}"
-    )
-
-
-def _duration(name: str, value: Duration | None, default: timedelta) -> timedelta:
-    return default if value is None else min(parse_duration(value, name=name), LONGEST)

@@ -39,17 +39,19 @@ class Every:
 Timing: TypeAlias = Cron | Every
 
 
-def timing_of(*, cron: str | None, every: Duration | None, timezone: str = "UTC") -> Timing:
+def timing_of(*, cron: str | None, every: Duration | None, timezone: str | None = None) -> Timing:
     """One of the two that is given. Raises ConfigurationError if none or both are, or it is bad."""
     if cron is not None and every is not None:
         raise ConfigurationError("cron and every both say when the schedule fires: choose one.")
     if every is not None:
+        if timezone is not None:
+            raise ConfigurationError("timezone is for cron; an interval has none.")
         return Every(parse_duration(every, name="every"))
     if cron is None:
         raise ConfigurationError(
             'nothing says when the schedule fires: give cron="0 2 * * *" or every="15m".'
         )
-    return Cron(cron, timezone)
+    return Cron(cron, "UTC" if timezone is None else timezone)
 
 
 def shown(timing: Timing) -> str:

@@ -50,6 +50,10 @@ class _Phrases:
         fact.TaskAbandoned: "abandoned",
         fact.TasksReaped: "reaped",
         fact.TasksRecovered: "recovered",
+        fact.SchedulesDeclared: "declared",
+        fact.TicksMissed: "missed",
+        fact.TicksOverlapped: "overlapped",
+        fact.ScheduleUnreadable: "unreadable",
         fact.ServiceFailed: "failed",
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
@@ -139,6 +143,31 @@ class _Phrases:
     def recovered(self, event: fact.TasksRecovered) -> None:
         self._log.warning("tasks of a claim without an answer given back", tasks=event.count)
 
+    def declared(self, event: fact.SchedulesDeclared) -> None:
+        self._log.info("schedules declared", schedules=list(event.names))
+
+    def missed(self, event: fact.TicksMissed) -> None:
+        self._log.warning(
+            "ticks missed, given up",
+            schedule=event.schedule,
+            since=event.since.isoformat(),
+            until=event.until.isoformat(),
+        )
+
+    def overlapped(self, event: fact.TicksOverlapped) -> None:
+        self._log.info(
+            "ticks given up: the last task has not ended",
+            schedule=event.schedule,
+            ticks=event.count,
+        )
+
+    def unreadable(self, event: fact.ScheduleUnreadable) -> None:
+        self._log.error(
+            "schedule left alone: it cannot be read here",
+            schedule=event.schedule,
+            problem=event.problem,
+        )
+
     def failed(self, event: fact.ServiceFailed) -> None:
         # The first, and then ever fewer: an outage must not fill the disk.
         if event.failures & (event.failures - 1) == 0:
@@ -193,6 +222,7 @@ class _Details:
         fact.TaskStarted: "started",
         fact.TaskEnded: "ended",
         fact.TasksPruned: "pruned",
+        fact.TicksFired: "fired",
     }
 
     def __init__(self, log: Any) -> None:
@@ -207,6 +237,14 @@ class _Details:
             outcome=_word(event.settlement.outcome),
             seconds=round(event.seconds, 4),
             **_of(event.settlement.task),
+        )
+
+    def fired(self, event: fact.TicksFired) -> None:
+        self._log.debug(
+            "schedule fired",
+            schedule=event.schedule,
+            ids=[str(task_id) for task_id in event.tasks],
+            late=round(event.late, 3),
         )
 
     def pruned(self, event: fact.TasksPruned) -> None:

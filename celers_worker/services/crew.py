@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from celers_worker.config import Config
 from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
+from celers_worker.core.schedule import Schedule
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.identity import Identity
 from celers_worker.services.janitor import Janitor
@@ -18,6 +20,7 @@ from celers_worker.services.permits import Permits
 from celers_worker.services.poller import Poller
 from celers_worker.services.reaper import Reaper
 from celers_worker.services.runner import Runner
+from celers_worker.services.scheduler import Scheduler
 from celers_worker.services.service import Service
 from celers_worker.services.settler import Settler
 from celers_worker.services.surveyor import Surveyor
@@ -35,6 +38,7 @@ class Work:
     """What a crew works on.
 
     *counted*: somebody reads gauges. *upkeep*: it also reaps and prunes, in every queue.
+    *schedules*: what it declares; None: it does not deal with schedules at all.
     """
 
     config: Config
@@ -43,6 +47,7 @@ class Work:
     registry: Registry
     counted: bool
     upkeep: bool = True
+    schedules: Sequence[Schedule] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,8 @@ class Crew:
             heartbeat,
             interval=settings.poll_interval.total_seconds(),
         )
-        listener = Listener(events, store, poller, heartbeat)
+        schedulers = _schedulers(work)
+        listener = Listener(events, store, poller, heartbeat, *schedulers)
         watchdog = Watchdog(
             events,
             lambda: make_direct_store(config.database.url, store.options),
@@ -115,7 +121,7 @@ class Crew:
             interval=settings.heartbeat_interval.total_seconds(),
             on_renewed=heartbeat.extended,
         )
-        upkeep = _upkeep(work)
+        upkeep = (*_upkeep(work), *schedulers)
         return cls(identity, runner, heartbeat, watchdog, settler, upkeep, poller, listener)
 
 
@@ -142,8 +148,16 @@ def _upkeep(work: Work) -> tuple[Service, ...]:
             "dead": retention.dead,
             "results": retention.results,
         },
+        ticks=retention.ticks,
     )
     return (reaper, janitor, *surveyor)
+
+
+def _schedulers(work: Work) -> tuple[Scheduler, ...]:
+    if work.schedules is None:
+        return ()
+    interval = work.config.worker.schedule_interval.total_seconds()
+    return (Scheduler(work.events, work.store, work.schedules, interval=interval),)
 
 
 def _permits(config: Config, registry: Registry) -> Permits:

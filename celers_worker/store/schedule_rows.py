@@ -10,7 +10,8 @@ from typing import Any
 from celers_worker.core.cron import Cron
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.options import Options
-from celers_worker.core.schedule import Misfire, Overlap, Policies, Schedule, Source
+from celers_worker.core.policies import Misfire, Overlap, Policies
+from celers_worker.core.schedule import Schedule, Source
 from celers_worker.core.timing import Every, Timing
 
 _OPTIONS = tuple(field.name for field in fields(Options) if field.init)

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.plan import Tick, plan
-from celers_worker.core.schedule import Overlap, Schedule, Source
+from celers_worker.core.policies import Overlap
+from celers_worker.core.schedule import Schedule, Source
 from celers_worker.core.task import NewTask
 from celers_worker.store import schedule_statements as statements
 from celers_worker.store.schedule_rows import TIMING, columns_of, schedule_of, written_values

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celers_worker.core.plan import Plan, Tick, plan
-from celers_worker.core.schedule import Misfire, Overlap, Policies, Schedule
+from celers_worker.core.policies import Misfire, Overlap, Policies
+from celers_worker.core.schedule import Schedule
 from celers_worker.core.timing import Every, timing_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,14 +6,9 @@ import pytest
 
 from celers_worker import Celers, Options
 from celers_worker.core.errors import ConfigurationError, PayloadError
-from celers_worker.core.schedule import (
-    Misfire,
-    Overlap,
-    Policies,
-    check_schedule_name,
-    make_schedule,
-    policies_of,
-)
+from celers_worker.core.names import check_schedule_name
+from celers_worker.core.policies import Misfire, Overlap, Policies, policies_of
+from celers_worker.core.schedule import make_schedule
 from celers_worker.core.timing import timing_of
 
 HOURLY = timing_of(cron="@hourly", every=None)
