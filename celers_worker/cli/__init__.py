@@ -8,11 +8,12 @@ choosing    options that choose tasks, and their types
 asking      confirmation before what cannot be undone
 batches     long work: progress, Ctrl-C between two commits
 application the application that commands load, and the database it may name
+schedule_view, schedule_add  a schedule in the same ways, and adding one
 task_view   a task as a row, a page, a document
 examination what celers check finds
 
-worker migrate enqueue task dlq queue workers bench check init: a command or a group of commands
-each.
+worker migrate enqueue task dlq queue schedule workers bench check init: a command or a group
+of commands each.
 """
 
 from celers_worker.cli.program import celers as main

@@ -65,11 +65,11 @@ def command(
     checked = Options(**options)
     loaded = invocation.load_config({"worker.app": app})
     given = _object(document, stdin) | _pairs(arguments)
-    application, loaded = _application(loaded)
+    application, loaded = find_application(loaded)
     task = _task(check_task_name(name), given, checked, application, force)
     with invocation.store(loaded.config) as store:
         if application is None:
-            _warn_unless_handled(store, name)
+            warn_unless_handled(store, name)
         [added] = store.enqueue([task])
     click.echo(str(added.id))
     if added.existing:
@@ -91,6 +91,11 @@ def _task(
             "Enqueue it for another one with --force."
         )
     return options.task(name, encode_arguments(given), handler)
+
+
+def arguments_of(pairs: Sequence[str], document: str | None) -> dict[str, Any]:
+    """Arguments from KEY=VALUE and one JSON object. Raises ConfigurationError."""
+    return _object(document, False) | _pairs(pairs)
 
 
 def _pairs(arguments: Sequence[str]) -> dict[str, Any]:
@@ -132,7 +137,7 @@ def _object(document: str | None, stdin: bool) -> dict[str, Any]:
     return value
 
 
-def _application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
+def find_application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
     """The application that is named, or that of tasks.py here, or none: a producer needs none."""
     named = bool(loaded.config.worker.app or loaded.config.worker.modules)
     if not named and not (Path("tasks.py").exists() or Path("tasks", "__init__.py").exists()):
@@ -148,7 +153,7 @@ def _application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
         return None, loaded
 
 
-def _warn_unless_handled(store: DirectStore, name: str) -> None:
+def warn_unless_handled(store: DirectStore, name: str) -> None:
     """Compare with what the workers say that they run: a typing error would wait for ever."""
     from celers_worker.store import survey
 

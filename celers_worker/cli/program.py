@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "task": "List, show, cancel, retry and wait for tasks.",
         "dlq": "List, show, requeue and purge dead tasks.",
         "queue": "List, pause, resume and purge queues.",
+        "schedule": "List, add, pause, trigger and preview schedules.",
         "workers": "List the workers.",
         "migrate": "Create the tables, or bring them up to date.",
         "bench": "Measure the database in a queue of its own.",

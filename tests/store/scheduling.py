@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from celers_worker.core.schedule import Schedule, Source, make_schedule, policies_of
+from celers_worker.core.policies import policies_of
+from celers_worker.core.schedule import Schedule, Source, make_schedule
 from celers_worker.core.timing import timing_of
 from celers_worker.store import schedule_control, sql
 from celers_worker.store.direct import DirectStore
@@ -20,7 +21,7 @@ def schedule(name: str = "nightly", task: str = "report", **changes: Any) -> Sch
     """A schedule of every hour, with *changes* to what it is and to its policies."""
     every = changes.pop("every", None if "cron" in changes else "1h")
     timing = timing_of(
-        cron=changes.pop("cron", None), every=every, timezone=changes.pop("timezone", "UTC")
+        cron=changes.pop("cron", None), every=every, timezone=changes.pop("timezone", None)
     )
     words = ("misfire", "misfire_after", "catch_up", "overlap", "jitter")
     policies = policies_of(**{word: changes.pop(word) for word in words if word in changes})
