@@ -177,7 +177,10 @@ def next_(
     timezone: str | None,
     style: str,
 ) -> None:
-    """Preview when a schedule fires next, or would: give its NAME, or --cron or --every."""
+    """Preview when a schedule fires.
+
+    Give the NAME of one that there is, or what it would be: --cron or --every.
+    """
     from celers_worker.core.timing import timing_of
 
     if name is None:
