@@ -46,11 +46,16 @@ async def right() -> None:
     task_id: UUID = later.id
     await app.enqueue_many(send.call(user_id=i) for i in range(10))
     await app.enqueue("by-name", options=Options(delay="1h"), anything=task_id.hex)
+    due: str = (await send.enqueue_after("1m", 1)).result_sync()
+    app.schedule("nightly", send, cron="@daily", arguments={"user_id": len(due)}, overlap="skip")
 
 
 async def wrong() -> None:
     await send.enqueue(user_id="x")  # E: arg-type
     await send.enqueue()  # E: call-arg
+    await send.enqueue_after("1m", user_id="x")  # E: arg-type
+    app.schedule("nightly", send, crn="@daily")  # E: call-arg
+    app.schedule("nightly", send, cron=5)  # E: arg-type
     await send.enqueue(1, subjekt="x")  # E: call-arg
     send.enqueue_sync(user_id=None)  # E: arg-type
     await render.enqueue(path=1)  # E: arg-type
