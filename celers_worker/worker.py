@@ -8,6 +8,7 @@ one out, the heartbeat holds the leases until everything else is done.
     settler    writes outcomes
     reaper     takes back the tasks of the lost
     janitor    prunes
+    scheduler  enqueues what schedules say, in a worker that runs for ever
     surveyor   counts for the metrics, where they are served
     runner     drains here, with the settler and the heartbeat still up
     poller     claims
@@ -181,6 +182,7 @@ class Worker:
             middleware=extensions.middleware, permits=extensions.permits, resources=resources
         )
         registry = registry.mapped(surroundings.of)
+        for_ever = self._upkeep and self._until == "forever"
         crew = Crew.built(
             Work(
                 config=self.config,
@@ -197,6 +199,7 @@ class Worker:
                     resources=resources,
                 ),
                 middleware=extensions.middleware,
+                schedules=self._app.schedules.effective(self.config) if for_ever else None,
             )
         )
         crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))

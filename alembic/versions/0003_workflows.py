@@ -11,7 +11,7 @@ from celers_worker.store.sql import column_now
 from celers_worker.store.types import Id, LenientJson, UtcDateTime
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 

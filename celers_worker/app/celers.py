@@ -12,6 +12,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from datetime import datetime
 from typing import Any, Literal, TypeVar, Unpack, cast
 from uuid import UUID
 
@@ -38,6 +39,7 @@ from celers_worker.app.extensions import Extensions, as_context_manager, split_r
 from celers_worker.app.handle import EnqueuedTask
 from celers_worker.app.piping import Pipe, Piped, batches, batches_sync
 from celers_worker.app.results import TaskId
+from celers_worker.app.schedules import Schedules, Terms
 from celers_worker.app.workflow.elements import Element, Part, Step
 from celers_worker.app.workflow.handle import EnqueuedWorkflow
 from celers_worker.app.workflow.whole import Workflow
@@ -82,6 +84,7 @@ class Celers:
         self.client = Client(url)
         self.extensions = Extensions()
         self.registry = self.client.registry
+        self.schedules = Schedules(self.registry, self.client)
 
     # --- declare ---
 
@@ -105,6 +108,9 @@ class Celers:
         raises: Errors = (),
         result_ttl: Duration | None = None,
         codec: CodecChoice = None,
+        schedule: str | None = None,
+        every: Duration | None = None,
+        timezone: str | None = None,
     ) -> TaskDecorator:
         """Declare a handler.
 
@@ -117,6 +123,9 @@ class Celers:
         another version are not its. *raises*: exceptions that whoever waits for a result is given
         as they were. *result_ttl*: how long results are kept, 0 for not at all. *codec*: "raw" for
         bytes, or an object of yours; else JSON.
+
+        *schedule* (a cron expression, on the clocks of *timezone*) or *every* enqueue the task
+        without arguments, by a schedule that is called as the task; for more see ``schedule``.
         """
         policy = RetryPolicy(
             backoff=backoff,
@@ -148,7 +157,12 @@ class Celers:
                 codec=check_codec(codec),
             )
             self.registry.add(handler)
-            return DeclaredTask(self.client, handler)
+            task: DeclaredTask[..., Any] = DeclaredTask(self.client, handler)
+            timing = {"cron": schedule, "every": every, "timezone": timezone}
+            given = {term: value for term, value in timing.items() if value is not None}
+            if given:
+                self.schedules.declare(handler.name, task, **cast(Terms, given))
+            return task
 
         return TaskDecorator(declare)
 
@@ -213,6 +227,19 @@ class Celers:
         """
         self.client.add_capacity(check_queue_name(queue), check_positive("capacity", capacity))
 
+    def schedule(
+        self, name: str, task: str | DeclaredTask[..., Any], /, **terms: Unpack[Terms]
+    ) -> None:
+        """Declare that *task* is enqueued again and again, by a schedule called *name*.
+
+        ``cron="30 2 * * *", timezone="Europe/Berlin"`` or ``every="15m"``; ``arguments`` is a
+        mapping. Each tick is enqueued at most once, however many workers run. Where clocks change,
+        a time of day fires exactly once a day, and what follows the clock (``*/15``) follows it;
+        core.cron has the rule. [schedules.NAME] of the configuration goes before the code. For
+        schedules that come and go while the application runs, see ``schedules.add``.
+        """
+        self.schedules.declare(name, task, **terms)
+
     # --- enqueue by name, for producers without the code ---
 
     async def enqueue(
@@ -229,6 +256,32 @@ class Celers:
         return self._handle(
             self.client.enqueue_sync([self._call(name, options, arguments).task])[0]
         )
+
+    async def enqueue_at(
+        self, when: datetime, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """Add a task by name that is due at *when*, an aware datetime; a past one is due now."""
+        due = (options or Options()).due_at(when)
+        return await self.enqueue(name, options=due, **arguments)
+
+    def enqueue_at_sync(
+        self, when: datetime, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """``enqueue_at`` without an event loop."""
+        return self.enqueue_sync(name, options=(options or Options()).due_at(when), **arguments)
+
+    async def enqueue_after(
+        self, delay: Duration, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """Add a task by name that is due after *delay*, such as "10m", by the database's clock."""
+        due = (options or Options()).due_after(delay)
+        return await self.enqueue(name, options=due, **arguments)
+
+    def enqueue_after_sync(
+        self, delay: Duration, name: str, /, *, options: Options | None = None, **arguments: Any
+    ) -> EnqueuedTask[Any]:
+        """``enqueue_after`` without an event loop."""
+        return self.enqueue_sync(name, options=(options or Options()).due_after(delay), **arguments)
 
     async def enqueue_many(
         self, calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]]

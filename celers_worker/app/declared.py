@@ -53,6 +53,11 @@ class DeclaredTask(Generic[P, R]):
         """The name its tasks have in the database."""
         return self.handler.name
 
+    @property
+    def options(self) -> Options:
+        """What ``with_`` has set."""
+        return self._options
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, here and now; a context is the caller's to pass."""
         return self.handler.function(*args, **kwargs)
@@ -123,6 +128,30 @@ class DeclaredTask(Generic[P, R]):
         else:
             added = self._client.enqueue_sync(tasks)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
+
+    async def enqueue_at(
+        self, when: datetime, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """Add a task that is due at *when*, an aware datetime; a past one is due now."""
+        return await self._copy(options=self._options.due_at(when)).enqueue(*args, **kwargs)
+
+    def enqueue_at_sync(
+        self, when: datetime, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """``enqueue_at`` without an event loop."""
+        return self._copy(options=self._options.due_at(when)).enqueue_sync(*args, **kwargs)
+
+    async def enqueue_after(
+        self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """Add a task that is due after *delay*, such as "10m", by the database's clock."""
+        return await self._copy(options=self._options.due_after(delay)).enqueue(*args, **kwargs)
+
+    def enqueue_after_sync(
+        self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueuedTask[R]:
+        """``enqueue_after`` without an event loop."""
+        return self._copy(options=self._options.due_after(delay)).enqueue_sync(*args, **kwargs)
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """A task to enqueue with others; see ``Celers.enqueue_many``."""

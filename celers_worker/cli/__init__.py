@@ -8,13 +8,14 @@ choosing    options that choose tasks, and their types
 asking      confirmation before what cannot be undone
 batches     long work: progress, Ctrl-C between two commits
 application the application that commands load, and the database it may name
+schedule_view, schedule_add  a schedule in the same ways, and adding one
 task_view   a task as a row, a page, a document
 workflow_view  a workflow likewise, and as a drawing
 examination what celers check finds
 enqueue_lines  a task for each line of standard input
 
-worker migrate enqueue task dlq queue workflow workers bench doctor check init: a command or a group
-of commands each.
+worker migrate enqueue task dlq queue workflow schedule workers bench doctor check init: a command
+or a group of commands each.
 """
 
 from celers_worker.cli.program import celers as main

@@ -37,6 +37,17 @@ _HANDLERS = (
 )
 
 
+_SCHEDULES = (
+    Column("SCHEDULE"),
+    Column("WHEN"),
+    Column("TASK"),
+    Column("QUEUE"),
+    Column("MISFIRE"),
+    Column("OVERLAP"),
+    Column("FROM"),
+)
+
+
 @click.command("check")
 @click.option("-A", "--app", metavar="MODULE[:NAME]", help="The application.")
 @format_option
@@ -75,6 +86,10 @@ def _show(found: Examination) -> None:
     _head("application", count(len(found.handlers), "handler"))
     if found.handlers:
         show_table(_HANDLERS, _handler_rows(found))
+    if found.schedules:
+        click.echo()
+        _head("schedules", count(len(found.schedules), "schedule"))
+        show_table(_SCHEDULES, _schedule_rows(found))
     click.echo()
     _head("database", _database(found))
     click.echo()
@@ -108,7 +123,26 @@ def _handler_rows(found: Examination) -> list[tuple[str, ...]]:
     ]
 
 
+def _schedule_rows(found: Examination) -> list[tuple[str, ...]]:
+    from celers_worker.core.timing import shown
+
+    return [
+        (
+            schedule.name,
+            shown(schedule.timing),
+            schedule.task,
+            schedule.options.queue or "default",
+            schedule.policies.misfire.value,
+            schedule.policies.overlap.value,
+            schedule.source.value,
+        )
+        for schedule in found.schedules
+    ]
+
+
 def _document(found: Examination) -> dict[str, Any]:
+    from celers_worker.core.timing import shown
+
     return {
         "ok": not found.errors,
         "version": __version__,
@@ -128,6 +162,15 @@ def _document(found: Examination) -> dict[str, Any]:
                 "place": handler.place,
             }
             for handler in found.handlers
+        ],
+        "schedules": [
+            {
+                "name": schedule.name,
+                "task": schedule.task,
+                "when": shown(schedule.timing),
+                "source": schedule.source.value,
+            }
+            for schedule in found.schedules
         ],
         "database": {
             "url": found.database,

@@ -11,7 +11,7 @@ import click
 
 from celers_worker.core.duration import parse_duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.names import check_queue_name, check_task_name
+from celers_worker.core.names import check_queue_name, check_schedule_name, check_task_name
 from celers_worker.core.task import TaskState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class _Checked(click.ParamType):  # type: ignore[type-arg]  # before click 8.5 it takes none
+class Checked(click.ParamType):  # type: ignore[type-arg]  # before click 8.5 it takes none
     """A type read by one of our own checks, whose errors say what to write instead."""
 
     def __init__(self, name: str, read: Callable[[str, str], Any]) -> None:
@@ -50,6 +50,10 @@ def _queue(text: str, option: str) -> str:
 
 def _name(text: str, option: str) -> str:
     return check_task_name(text)
+
+
+def _schedule(text: str, option: str) -> str:
+    return check_schedule_name(text)
 
 
 def _task_id(text: str, option: str) -> UUID:
@@ -88,12 +92,13 @@ def _instant(text: str, option: str) -> datetime:
         raise ConfigurationError(f"{option} is {text!r}: the year is out of range.") from None
 
 
-DURATION = _Checked("duration", _duration)
-QUEUE = _Checked("queue", _queue)
-TASK_NAME = _Checked("name", _name)
-TASK_ID = _Checked("id", _task_id)
-WORKFLOW_ID = _Checked("id", _workflow_id)
-INSTANT = _Checked("instant", _instant)
+DURATION = Checked("duration", _duration)
+QUEUE = Checked("queue", _queue)
+TASK_NAME = Checked("name", _name)
+SCHEDULE = Checked("schedule", _schedule)
+TASK_ID = Checked("id", _task_id)
+WORKFLOW_ID = Checked("id", _workflow_id)
+INSTANT = Checked("instant", _instant)
 
 STATES = click.Choice([state.value for state in TaskState])
 

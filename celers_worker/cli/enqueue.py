@@ -80,14 +80,14 @@ def command(
     checked = Options(**options | {"tags": options["tags"] or None})
     loaded = invocation.load_config({"worker.app": app})
     given = _object(document) | _pairs(arguments)
-    application, loaded = _application(loaded)
+    application, loaded = find_application(loaded)
     check_task_name(name)
     task = partial(_task, name, app=application, config=loaded.config, force=force)
     if not stdin:
         only = task(given, checked)
     with invocation.store(loaded.config) as store:
         if application is None:
-            _warn_unless_handled(store, name)
+            warn_unless_handled(store, name)
         write = partial(store.enqueue, capacities=loaded.config.capacities)
         if stdin:
             _enqueue_lines(partial(_of_line, task, given, checked, records), write, style)
@@ -173,6 +173,11 @@ def _task(
     return options.task(name, payload or encode_arguments(given), handler)
 
 
+def arguments_of(pairs: Sequence[str], document: str | None) -> dict[str, Any]:
+    """Arguments from KEY=VALUE and one JSON object. Raises ConfigurationError."""
+    return _object(document) | _pairs(pairs)
+
+
 def _pairs(arguments: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for argument in arguments:
@@ -208,11 +213,12 @@ def _object(document: str | None) -> dict[str, Any]:
     return value
 
 
-def _application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
+def find_application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
     """The application that is named, or that of tasks.py here, or none: a producer needs none."""
     named = bool(loaded.config.worker.app or loaded.config.worker.modules)
     if not named and not (Path("tasks.py").exists() or Path("tasks", "__init__.py").exists()):
         return None, loaded
+
     from celers_worker.cli.application import load_application
 
     try:
@@ -224,7 +230,7 @@ def _application(loaded: LoadedConfig) -> tuple[Celers | None, LoadedConfig]:
         return None, loaded
 
 
-def _warn_unless_handled(store: DirectStore, name: str) -> None:
+def warn_unless_handled(store: DirectStore, name: str) -> None:
     """Compare with what the workers say that they run: a typing error would wait for ever."""
     from celers_worker.store import survey
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from celers_worker.app import Celers
 from celers_worker.app.discovery import DEFAULT_MODULE
 from celers_worker.cli.application import load_application
 from celers_worker.config import Config, LoadedConfig, parse_queue, redact_url
 from celers_worker.core.errors import CelersError, ConfigurationError
 from celers_worker.core.handler import Handler
 from celers_worker.core.names import nearest
+from celers_worker.core.schedule import Schedule
 from celers_worker.store import DirectStore, survey
 from celers_worker.store.schema import HEAD
 from celers_worker.store.server import (
@@ -34,6 +36,7 @@ class Examination:
 
     loaded: LoadedConfig
     handlers: Sequence[Handler] = ()
+    schedules: Sequence[Schedule] = ()
     server: Server | None = None
     revision: str | None = None
     unhandled: Mapping[str, int] = field(default_factory=dict)
@@ -77,11 +80,27 @@ def _examine_application(found: Examination) -> None:
     found.handlers = sorted(app.registry.mapped(app.client.configured), key=lambda one: one.name)
     if not found.handlers:
         found.warnings.append("application: it has no handler, so a worker would run nothing.")
+    _examine_schedules(found, app)
     names = [handler.name for handler in found.handlers]
     found.warnings += [
         f"[handlers.{name}] of the configuration is for no handler.{nearest(name, names)}"
         for name in found.config.handlers
         if name not in names
+    ]
+
+
+def _examine_schedules(found: Examination, app: Celers) -> None:
+    try:
+        found.schedules = sorted(app.schedules.effective(found.config), key=lambda one: one.name)
+    except ConfigurationError as error:
+        found.errors.extend(error.problems)
+        return
+    names = [handler.name for handler in found.handlers]
+    found.warnings += [
+        f"the schedule {schedule.name!r} enqueues {schedule.task!r}, which no handler has."
+        f"{nearest(schedule.task, names)}"
+        for schedule in found.schedules
+        if schedule.task not in names
     ]
 
 

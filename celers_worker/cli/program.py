@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "dlq": "List, show, requeue and purge dead tasks.",
         "queue": "List, pause, resume and purge queues.",
         "workflow": "List, show, cancel, retry and wait for workflows.",
+        "schedule": "List, add, pause, trigger and preview schedules.",
         "workers": "List the workers.",
         "migrate": "Create the tables, or bring them up to date.",
         "bench": "Measure the database in a queue of its own.",

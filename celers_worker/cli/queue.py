@@ -113,7 +113,7 @@ def pause(invocation: Invocation, queue: str, reason: str | None) -> None:
 
     with invocation.store() as store:
         known = [view.name for view in _views_of(store)]
-        store.run(control.pause, queue, f"{_who()}: {reason}" if reason else f"by {_who()}")
+        store.run(control.pause, queue, f"{who()}: {reason}" if reason else f"by {who()}")
     say(f"{queue} is paused. Go on with: celers queue resume {queue}")
     if queue not in known:
         note(f"Note: no task and no worker knows a queue {queue!r} yet.{nearest(queue, known)}")
@@ -226,7 +226,8 @@ def _say_empty() -> None:
     note("No queues yet: they come with the first task. Add one: celers enqueue NAME key=value")
 
 
-def _who() -> str:
+def who() -> str:
+    """The person who runs this command, for those who wonder."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

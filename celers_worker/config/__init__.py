@@ -4,6 +4,7 @@ settings   the tables: every setting with its default, its bounds and what it is
 kinds      how one setting is read, checked and written
 documents  the TOML file: found, read within bounds, searched for the line of a key
 layers     what the file, the environment and the flags say
+schedules  the schedules of the code, with what the configuration says of them
 loader     the layers laid over each other, and what must fit together
 url        what is wrong with a database URL, and how to show it without its secrets
 example    config/celers.toml
@@ -22,6 +23,7 @@ from celers_worker.config.settings import (
     MetricsSettings,
     QueueSettings,
     RetentionSettings,
+    ScheduleSettings,
     WorkerSettings,
 )
 from celers_worker.config.url import redact_url
@@ -36,6 +38,7 @@ __all__ = [
     "QueueSettings",
     "RetentionSettings",
     "Row",
+    "ScheduleSettings",
     "WorkerSettings",
     "example_config",
     "load_config",

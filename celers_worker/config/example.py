@@ -20,10 +20,12 @@ _HEAD = """\
 # seconds.
 """
 
-_NAMES = {"queues": "emails", "handlers": '"shop.tasks.send_invoice"'}
+_NAMES = {"queues": "emails", "handlers": '"shop.tasks.send_invoice"', "schedules": "nightly"}
 _NOTES = {
     "queues": "One table for each queue that needs its own limits; uncomment its header too.",
     "handlers": "One table for each task name, to override its code; uncomment its header too.",
+    "schedules": "One table for each schedule that is new or overrides one of the code; uncomment "
+    "its header too.",
 }
 
 

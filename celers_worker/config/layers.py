@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,12 @@ from celers_worker.config.documents import Document, find_document, header, read
 from celers_worker.config.settings import NAMED_TABLES, TABLES, setting_at, settings_of
 from celers_worker.config.url import has_password
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.names import check_queue_name, check_task_name, nearest
+from celers_worker.core.names import (
+    check_queue_name,
+    check_schedule_name,
+    check_task_name,
+    nearest,
+)
 from celers_worker.core.routing import check_pattern
 
 URL = "database.url"
@@ -30,8 +35,12 @@ _KUBERNETES = re.compile(
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 ROUTES = "routes"
-_NAME_CHECKS = {"queues": check_queue_name, "handlers": check_task_name, ROUTES: check_pattern}
-
+_NAMES_IN: Mapping[str, Callable[[object], str]] = {
+    "queues": check_queue_name,
+    "handlers": check_task_name,
+    "schedules": check_schedule_name,
+    ROUTES: check_pattern,
+}
 _FLAGS = {"database.url": "--database", "worker.queues": "--queue", "worker.modules": "--module"}
 
 
@@ -105,7 +114,7 @@ def file_layer(file: Path | None, environment: Mapping[str, str], directory: Pat
 def _add_named_tables(
     layer: Layer, document: Document, table: str, content: Mapping[str, Any]
 ) -> None:
-    check = _NAME_CHECKS[table]
+    check = _NAMES_IN[table]
     for name, inner in content.items():
         where = document.where(table, name)
         try:

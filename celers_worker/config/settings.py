@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -27,8 +27,17 @@ from celers_worker.config.kinds import (
     Whole,
     parse_queue,
 )
+from celers_worker.config.schedule_kinds import (
+    Arguments,
+    CronExpression,
+    Interval,
+    TaskName,
+    YesNo,
+    Zone,
+)
 from celers_worker.core.payload import SIZE_LIMIT
-from celers_worker.core.task import MAX_RETRIES_LIMIT
+from celers_worker.core.policies import MOST_CAUGHT_UP, Misfire, Overlap
+from celers_worker.core.task import MAX_RETRIES_LIMIT, PRIORITY_RANGE
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
@@ -77,6 +86,7 @@ class WorkerSettings(Table, frozen=True):
     lease: Annotated[timedelta, _POSITIVE] = timedelta(seconds=30)
     heartbeat_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
     reap_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
+    schedule_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
     janitor_interval: Annotated[timedelta, _POSITIVE] = timedelta(minutes=1)
     grace: Annotated[timedelta, _ANY] = timedelta(seconds=30)
     cancel_grace: Annotated[timedelta, _ANY] = timedelta(seconds=5)
@@ -108,6 +118,27 @@ class HandlerSettings(Table, frozen=True):
     backoff: Annotated[str | None, Strategy()] = None
 
 
+class ScheduleSettings(Table, frozen=True):
+    """A schedule, or what overrides one of the code; None leaves it. See config.schedules."""
+
+    enabled: Annotated[bool, YesNo()] = True
+    task: Annotated[str | None, TaskName()] = None
+    cron: Annotated[str | None, CronExpression()] = None
+    every: Annotated[timedelta | None, Interval()] = None
+    timezone: Annotated[str | None, Zone()] = None
+    arguments: Annotated[Mapping[str, Any] | None, Arguments()] = None
+    queue: Annotated[str | None, QueueName()] = None
+    priority: Annotated[int | None, Whole(PRIORITY_RANGE[0], PRIORITY_RANGE[-1])] = None
+    max_retries: Annotated[int | None, Whole(0, MAX_RETRIES_LIMIT)] = None
+    timeout: Annotated[timedelta | None, _POSITIVE] = None
+    expires: Annotated[timedelta | None, _POSITIVE] = None
+    misfire: Annotated[str | None, Choice(tuple(Misfire))] = None
+    misfire_after: Annotated[timedelta | None, _ANY] = None
+    catch_up: Annotated[int | None, Whole(1, MOST_CAUGHT_UP)] = None
+    overlap: Annotated[str | None, Choice(tuple(Overlap))] = None
+    jitter: Annotated[timedelta | None, _ANY] = None
+
+
 class RetentionSettings(Table, frozen=True):
     """How long what has ended is kept."""
 
@@ -116,6 +147,7 @@ class RetentionSettings(Table, frozen=True):
     expired: Annotated[timedelta, _ANY] = timedelta(days=7)
     dead: Annotated[timedelta, _ANY] = timedelta(days=30)
     results: Annotated[timedelta, _ANY] = timedelta(days=30)
+    ticks: Annotated[timedelta, _ANY] = timedelta(days=30)
 
 
 class LimitSettings(Table, frozen=True):
@@ -153,6 +185,7 @@ NAMED_TABLES: Mapping[str, type[Table]] = {
     "queues": QueueSettings,
     "handlers": HandlerSettings,
     "routes": RouteSettings,
+    "schedules": ScheduleSettings,
 }
 
 
@@ -165,6 +198,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     handlers: Mapping[str, HandlerSettings] = msgspec.field(default_factory=dict)
     routes: Mapping[str, RouteSettings] = msgspec.field(default_factory=dict)
     """By pattern, in the order of the file: the first that matches wins."""
+    schedules: Mapping[str, ScheduleSettings] = msgspec.field(default_factory=dict)
     retention: RetentionSettings = RetentionSettings()
     limits: LimitSettings = LimitSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -7,6 +7,7 @@
     ├── QueueFull            the queue has as many waiting tasks as its capacity allows
     ├── UniqueKeyTaken       a task has the unique key, and on_conflict is "raise"
     ├── TaskNotFound         no task with this id, live, archived or dead
+    ├── ScheduleNotFound     no schedule of this name
     ├── TaskFailed           the task that was waited for did not complete
     ├── ResultTimeout        the task that was waited for has not ended yet
     ├── LeaseLost            this run does not hold its task any more; what it wrote is undone
@@ -79,6 +80,10 @@ class UniqueKeyTaken(CelersError):
 
 class TaskNotFound(CelersError, LookupError):
     """No task with this id exists, live, archived or dead."""
+
+
+class ScheduleNotFound(CelersError, LookupError):
+    """No schedule of this name exists; the message holds the nearest name."""
 
 
 class TaskFailed(CelersError):

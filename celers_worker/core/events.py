@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -191,6 +192,47 @@ class WorkflowsTimedOut:
     """Workflows ran longer than their timeouts and were stopped."""
 
     workflows: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulesDeclared:
+    """Schedules of the code or the configuration were added, or changed."""
+
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TicksFired:
+    """Ticks of a schedule became tasks; ``late`` is the time since the newest, in seconds."""
+
+    schedule: str
+    tasks: Sequence[UUID]
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class TicksMissed:
+    """Nobody dealt in time with a schedule's ticks from ``since`` to ``until``: given up."""
+
+    schedule: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TicksOverlapped:
+    """So many ticks of a schedule were given up because its last task had not ended."""
+
+    schedule: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleUnreadable:
+    """This worker leaves a schedule alone, because it cannot read its row."""
+
+    schedule: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What queues and tasks may be called: one answer for code, configuration, CLI and databases."""
+"""What queues, tasks and schedules may be called: one answer wherever a name is given."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celers_worker.core.errors import ConfigurationError
 # No colon in a queue's name: `--queue reports:4` ends it there.
 _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}", re.ASCII)
 _TASK = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,254}", re.ASCII)
+_SCHEDULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,127}", re.ASCII)
 
 
 def check_queue_name(name: object) -> str:
@@ -47,6 +48,16 @@ def split_version(name: str) -> tuple[str, int]:
     """The name and the version of a task's name in the database."""
     stem, colon, number = name.rpartition(":")
     return (stem, int(number)) if colon and number.isascii() and number.isdigit() else (name, 1)
+
+
+def check_schedule_name(name: object) -> str:
+    """Return *name*, or raise ConfigurationError saying what a schedule may be called."""
+    if isinstance(name, str) and _SCHEDULE.fullmatch(name):
+        return name
+    raise ConfigurationError(
+        f"{name!r} cannot name a schedule: use 1 to 128 ASCII letters, digits, '_', '-', '.' and "
+        "':', starting with a letter, a digit or '_'."
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

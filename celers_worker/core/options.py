@@ -72,6 +72,24 @@ class Options:
         """These options where they say something, else those of *other*."""
         return Options(**(other._given | self._given))
 
+    def due_at(self, when: datetime) -> Options:
+        """These options for a task that is due at *when*. Raises ConfigurationError."""
+        return Options(**self._without_due("enqueue_at"), at=_instant(when))
+
+    def due_after(self, delay: Duration) -> Options:
+        """These options for a task that is due after *delay*. Raises ConfigurationError."""
+        return Options(
+            **self._without_due("enqueue_after"), delay=parse_duration(delay, name="delay")
+        )
+
+    def _without_due(self, method: str) -> dict[str, Any]:
+        for name in ("at", "delay"):
+            if name in self._given:
+                raise ConfigurationError(
+                    f"{method}() and the option {name} both say when the task is due: choose one."
+                )
+        return self._given
+
     def task(self, name: str, payload: bytes, handler: Handler | None = None) -> NewTask:
         """The task to add, with the defaults of its handler where that is known here."""
         if "uniqueness" in self._fields:

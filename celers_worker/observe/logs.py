@@ -58,6 +58,10 @@ class _Phrases:
         fact.TasksReaped: "reaped",
         fact.TasksRecovered: "recovered",
         fact.WorkflowsTimedOut: "timed_out",
+        fact.SchedulesDeclared: "declared",
+        fact.TicksMissed: "missed",
+        fact.TicksOverlapped: "overlapped",
+        fact.ScheduleUnreadable: "unreadable",
         fact.ServiceFailed: "failed",
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
@@ -171,6 +175,31 @@ class _Phrases:
             "workflows stopped at their timeouts", workflows=[str(one) for one in event.workflows]
         )
 
+    def declared(self, event: fact.SchedulesDeclared) -> None:
+        self._log.info("schedules declared", schedules=list(event.names))
+
+    def missed(self, event: fact.TicksMissed) -> None:
+        self._log.warning(
+            "ticks missed, given up",
+            schedule=event.schedule,
+            since=event.since.isoformat(),
+            until=event.until.isoformat(),
+        )
+
+    def overlapped(self, event: fact.TicksOverlapped) -> None:
+        self._log.info(
+            "ticks given up: the last task has not ended",
+            schedule=event.schedule,
+            ticks=event.count,
+        )
+
+    def unreadable(self, event: fact.ScheduleUnreadable) -> None:
+        self._log.error(
+            "schedule left alone: it cannot be read here",
+            schedule=event.schedule,
+            problem=event.problem,
+        )
+
     def failed(self, event: fact.ServiceFailed) -> None:
         # The first, and then ever fewer: an outage must not fill the disk.
         if event.failures & (event.failures - 1) == 0:
@@ -225,6 +254,7 @@ class _Details:
         fact.TaskStarted: "started",
         fact.TaskEnded: "ended",
         fact.TasksPruned: "pruned",
+        fact.TicksFired: "fired",
     }
 
     def __init__(self, log: Any) -> None:
@@ -239,6 +269,14 @@ class _Details:
             outcome=_word(event.settlement.outcome),
             seconds=round(event.seconds, 4),
             **_of(event.settlement.task),
+        )
+
+    def fired(self, event: fact.TicksFired) -> None:
+        self._log.debug(
+            "schedule fired",
+            schedule=event.schedule,
+            ids=[str(task_id) for task_id in event.tasks],
+            late=round(event.late, 3),
         )
 
     def pruned(self, event: fact.TasksPruned) -> None:

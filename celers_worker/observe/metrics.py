@@ -51,7 +51,7 @@ class Metrics:
     def __init__(self, events: Events) -> None:
         # Of its own: an application that embeds a worker has its own metrics.
         self.registry = registry = CollectorRegistry()
-        self._names, self._queues = Names(), Names()
+        self._names, self._queues, self._schedules = Names(), Names(), Names()
         self._by_queue, self._by_type = (
             {
                 outcome: Counter(
@@ -78,6 +78,12 @@ class Metrics:
             "celers_tasks_parked_total", "Tasks given back for want of a handler."
         )
         self._empty = self._counter("celers_claims_empty_total", "Claims that found no task.")
+        self._ticks = Counter(
+            "celers_schedule_ticks_total",
+            "Ticks of schedules: fired, missed (once, however many) or overlapped.",
+            ["schedule", "outcome"],
+            registry=registry,
+        )
         self._failures = Counter(
             "celers_service_failures_total", "Ticks that raised.", ["service"], registry=registry
         )
@@ -129,6 +135,14 @@ class Metrics:
         events.listen(fact.LeasesLost, lambda event: self._lost.inc(len(event.tasks)))
         events.listen(fact.TaskParked, lambda event: self._parked.inc())
         events.listen(fact.TasksReaped, self._were_reaped)
+        events.listen(
+            fact.TicksFired, lambda event: self._tick(event.schedule, "fired", len(event.tasks))
+        )
+        events.listen(fact.TicksMissed, lambda event: self._tick(event.schedule, "missed", 1))
+        events.listen(
+            fact.TicksOverlapped,
+            lambda event: self._tick(event.schedule, "overlapped", event.count),
+        )
         events.listen(fact.QueuesCounted, self._counted)
         events.listen(fact.ServiceFailed, lambda event: self._failures.labels(event.service).inc())
 
@@ -168,6 +182,9 @@ class Metrics:
         self._replace(self._oldest, event.oldest_pending, max)
         self._dead.set(event.dead)
         self._workers.set(event.workers)
+
+    def _tick(self, schedule: str, outcome: str, count: int) -> None:
+        self._ticks.labels(self._schedules.label(schedule), outcome).inc(count)
 
     def _count(self, outcome: str, queue: str, name: str, count: int) -> None:
         self._by_queue[outcome].labels(self._queues.label(queue)).inc(count)

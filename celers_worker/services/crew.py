@@ -12,6 +12,7 @@ from celers_worker.config import Config
 from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
 from celers_worker.core.middleware import Middleware
+from celers_worker.core.schedule import Schedule
 from celers_worker.services.completions import Completions
 from celers_worker.services.conductor import Conductor
 from celers_worker.services.heartbeat import Heartbeat
@@ -23,6 +24,7 @@ from celers_worker.services.permits import Permits
 from celers_worker.services.poller import Poller
 from celers_worker.services.reaper import Reaper
 from celers_worker.services.runner import Runner
+from celers_worker.services.scheduler import Scheduler
 from celers_worker.services.service import Service
 from celers_worker.services.settler import Settler
 from celers_worker.services.surroundings import Hooks
@@ -42,6 +44,7 @@ class Work:
 
     *counted*: somebody reads gauges. *upkeep*: it also reaps and prunes, in every queue.
     *offers*: what contexts offer to handlers; without, they have but their task.
+    *schedules*: what it declares; None: it does not deal with schedules at all.
     """
 
     config: Config
@@ -52,6 +55,7 @@ class Work:
     upkeep: bool = True
     offers: Offers | None = None
     middleware: Sequence[Middleware] = ()
+    schedules: Sequence[Schedule] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,8 @@ class Crew:
             heartbeat,
             interval=settings.poll_interval.total_seconds(),
         )
-        listener = Listener(events, store, poller, heartbeat)
+        schedulers = _schedulers(work)
+        listener = Listener(events, store, poller, heartbeat, *schedulers)
         watchdog = Watchdog(
             events,
             lambda: make_direct_store(config.database.url, store.options),
@@ -129,7 +134,7 @@ class Crew:
             interval=settings.heartbeat_interval.total_seconds(),
             on_renewed=heartbeat.extended,
         )
-        upkeep = _upkeep(work)
+        upkeep = (*_upkeep(work), *schedulers)
         return cls(
             identity,
             runner,
@@ -167,9 +172,17 @@ def _upkeep(work: Work) -> tuple[Service, ...]:
             "dead": retention.dead,
             "results": retention.results,
         },
+        ticks=retention.ticks,
     )
     conductor = Conductor(events, store, interval=settings.reap_interval.total_seconds())
     return (reaper, janitor, conductor, *surveyor)
+
+
+def _schedulers(work: Work) -> tuple[Scheduler, ...]:
+    if work.schedules is None:
+        return ()
+    interval = work.config.worker.schedule_interval.total_seconds()
+    return (Scheduler(work.events, work.store, work.schedules, interval=interval),)
 
 
 def _permits(config: Config, registry: Registry) -> Permits:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from celers_worker.core.events import Events, TasksPruned
 from celers_worker.services.service import Service
-from celers_worker.store import Store, maintenance
+from celers_worker.store import Store, maintenance, schedules
 
 _BATCH = 1_000
 
@@ -18,16 +18,24 @@ class Janitor(Service):
     name = "janitor"
 
     def __init__(
-        self, events: Events, store: Store, *, interval: float, retention: Mapping[str, timedelta]
+        self,
+        events: Events,
+        store: Store,
+        *,
+        interval: float,
+        retention: Mapping[str, timedelta],
+        ticks: timedelta,
     ) -> None:
         super().__init__(events, interval=interval)
         self._store = store
         self._retention = retention
+        self._ticks = ticks
 
     async def tick(self) -> bool:
         """Prune a batch; True when there is another."""
         await self._store.run(maintenance.keep_partitions, self._retention)
         counts = await self._store.run(maintenance.prune, self._retention, limit=_BATCH)
+        counts["ticks"] = await self._store.run(schedules.prune, self._ticks, limit=_BATCH)
         if any(counts.values()):
             self.events.emit(TasksPruned(counts))
         return any(count >= _BATCH for count in counts.values())

@@ -17,11 +17,19 @@ class Listener(Service):
     name = "listener"
     interruptible = True
 
-    def __init__(self, events: Events, store: Store, poller: Poller, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self,
+        events: Events,
+        store: Store,
+        poller: Poller,
+        heartbeat: Heartbeat,
+        *asked: Service,
+    ) -> None:
+        """*asked*: services besides the heartbeat that look at what a person asked for."""
         super().__init__(events, interval=1.0)
         self._store = store
         self._poller = poller
-        self._heartbeat = heartbeat
+        self._asked = (heartbeat, *asked)
 
     async def tick(self) -> bool:
         """Pass the hints on until the connection breaks."""
@@ -29,5 +37,6 @@ class Listener(Service):
             async for wakeup in wakeups:
                 self._poller.wake()
                 if wakeup.control:
-                    self._heartbeat.wake()
+                    for service in self._asked:
+                        service.wake()
         return False

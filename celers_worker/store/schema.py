@@ -335,5 +335,49 @@ unique_windows = Table(
     **_MYSQL,
 )
 
+#: Entries that enqueue tasks, and how far each has come. Ticks up to ``due_after`` are dealt with.
+schedules = Table(
+    "celers_schedules",
+    metadata,
+    Column("name", _name(128), primary_key=True),
+    Column("source", _name(20), nullable=False),
+    Column("task_name", _name(255), nullable=False),
+    Column("payload", _bytes(), nullable=False),
+    Column("options", _json(), nullable=False),
+    Column("cron", _name(255)),
+    Column("interval_seconds", BigInteger),
+    Column("time_zone", _name(64), nullable=False, server_default="UTC"),
+    Column("misfire", _name(20), nullable=False, server_default="once"),
+    Column("misfire_after", Double, nullable=False, server_default="60"),
+    Column("catch_up", Integer, nullable=False, server_default="100"),
+    Column("overlap", _name(20), nullable=False, server_default="allow"),
+    Column("jitter", Double, nullable=False, server_default="0"),
+    Column("due_after", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("next_tick", UtcDateTime()),
+    Column("waiting_tick", UtcDateTime()),
+    Column("last_task_id", Id()),
+    Column("paused_at", UtcDateTime()),
+    Column("paused_reason", _name(255)),
+    Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("changed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    # When a worker that declares it was last there; see schedules.declare.
+    Column("seen_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    **_MYSQL,
+)
+
+#: What became of each tick. Its row is written with its task: the key is why there is only one.
+schedule_ticks = Table(
+    "celers_schedule_ticks",
+    metadata,
+    Column("schedule_name", _name(128), primary_key=True),
+    Column("tick", UtcDateTime(), primary_key=True),
+    Column("outcome", _name(20), nullable=False),
+    Column("since", UtcDateTime()),
+    Column("task_id", Id()),
+    Column("decided_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Index("idx_schedule_ticks_decided_at", "decided_at"),
+    **_MYSQL,
+)
+
 #: The columns that travel with a task when it moves between tables.
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in tasks.columns)

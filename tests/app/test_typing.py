@@ -77,6 +77,8 @@ async def right() -> None:
     await app.workflow(chain(send.call(1), group(render, render.step()), steps)).enqueue()
     whole: EnqueuedWorkflow[list[int]] = await app.workflow(chord(send.map([1]), render)).enqueue()
     numbers = await whole.result()
+    due: str = (await send.enqueue_after("1m", 1)).result_sync()
+    app.schedule("nightly", send, cron="@daily", arguments={"user_id": len(due)}, overlap="skip")
 
 
 async def wrong() -> None:
@@ -84,6 +86,9 @@ async def wrong() -> None:
     await send.enqueue(user_id="x")  # E: arg-type
     await send.enqueue()  # E: call-arg
     await shrink.enqueue("text")  # E: arg-type
+    await send.enqueue_after("1m", user_id="x")  # E: arg-type
+    app.schedule("nightly", send, crn="@daily")  # E: call-arg
+    app.schedule("nightly", send, cron=5)  # E: arg-type
     await send.enqueue(1, subjekt="x")  # E: call-arg
     send.enqueue_sync(user_id=None)  # E: arg-type
     await render.enqueue(path=1)  # E: arg-type

@@ -40,7 +40,7 @@ def test_every_command_has_a_help_that_says_what_it_does() -> None:
 
 
 def test_the_help_of_the_program_and_its_groups_is_cut_nowhere() -> None:
-    for path in ((), ("task",), ("dlq",), ("queue",), ("migrate",), ("workers",)):
+    for path in ((), ("task",), ("dlq",), ("queue",), ("schedule",), ("migrate",), ("workers",)):
         assert "..." not in done(*path, "--help").out.partition("Commands:")[2]
 
 
@@ -77,7 +77,7 @@ def test_the_version_names_the_interpreter() -> None:
 
 
 def test_without_a_command_the_help_is_shown_and_the_usage_is_wrong() -> None:
-    for path in ((), ("task",), ("dlq",), ("queue",), ("workers",)):
+    for path in ((), ("task",), ("dlq",), ("queue",), ("schedule",), ("workers",)):
         answer = celers(*path)
         assert (answer.code, answer.out) == (2, "")
         assert answer.err.startswith("Usage: celers ")

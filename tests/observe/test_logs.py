@@ -5,7 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -73,6 +73,7 @@ def settled(outcome: Outcome) -> fact.TasksSettled:
 
 
 BURIED = new_id()
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LINES: dict[str, tuple[object, dict[str, Any]]] = {
     "worker started": (
         fact.WorkerStarted("0190", "mail-1", "PostgreSQL 15.1 at postgresql://h/d", [], 3, 100),
@@ -216,6 +217,38 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
             "workflows": [str(BURIED)],
         },
     ),
+    "schedules declared": (
+        fact.SchedulesDeclared(["nightly"]),
+        {"level": "info", "event": "schedules declared", "schedules": ["nightly"]},
+    ),
+    "ticks missed": (
+        fact.TicksMissed("nightly", NOON, NOON + timedelta(hours=1)),
+        {
+            "level": "warning",
+            "event": "ticks missed, given up",
+            "schedule": "nightly",
+            "since": "2026-01-01T12:00:00+00:00",
+            "until": "2026-01-01T13:00:00+00:00",
+        },
+    ),
+    "ticks overlapped": (
+        fact.TicksOverlapped("nightly", 2),
+        {
+            "level": "info",
+            "event": "ticks given up: the last task has not ended",
+            "schedule": "nightly",
+            "ticks": 2,
+        },
+    ),
+    "schedule unreadable": (
+        fact.ScheduleUnreadable("nightly", "no such zone"),
+        {
+            "level": "error",
+            "event": "schedule left alone: it cannot be read here",
+            "schedule": "nightly",
+            "problem": "no such zone",
+        },
+    ),
     "service failed": (
         fact.ServiceFailed("poller", Unavailable("the database is away"), 1, 0.1234),
         {
@@ -254,6 +287,16 @@ DETAILS: dict[str, tuple[object, dict[str, Any]]] = {
     "pruned": (
         fact.TasksPruned({"completed": 3}),
         {"level": "debug", "event": "finished tasks pruned", "completed": 3},
+    ),
+    "fired": (
+        fact.TicksFired("nightly", [BURIED], 0.12345),
+        {
+            "level": "debug",
+            "event": "schedule fired",
+            "schedule": "nightly",
+            "ids": [str(BURIED)],
+            "late": 0.123,
+        },
     ),
 }
 SILENT = [settled(Completed()), settled(Release()), fact.TasksClaimed([TASK], 0.1)]

@@ -110,6 +110,9 @@ def test_events_are_counted(served: tuple[Events, int]) -> None:
     events.emit(fact.TasksClaimed([task], 0.01))
     events.emit(fact.ServiceFailed("poller", Unavailable("away"), 1, 0.1))
     events.emit(fact.TasksEnqueued({("emails", "send"): 5}, 0.01))
+    events.emit(fact.TicksFired("nightly", [new_id(), new_id()], 0.1))
+    events.emit(fact.TicksMissed("nightly", NOW, NOW))
+    events.emit(fact.TicksOverlapped("nightly", 3))
     samples = samples_of(fetch(port))
     assert samples["celers_stale_settles_total", labels()] == 2
     assert samples["celers_leases_lost_total", labels()] == 3
@@ -118,6 +121,9 @@ def test_events_are_counted(served: tuple[Events, int]) -> None:
     assert samples["celers_tasks_parked_total", labels()] == 1
     assert samples["celers_claims_empty_total", labels()] == 1
     assert samples["celers_service_failures_total", labels(service="poller")] == 1
+    for outcome, count in (("fired", 2), ("missed", 1), ("overlapped", 3)):
+        series = labels(schedule="nightly", outcome=outcome)
+        assert samples["celers_schedule_ticks_total", series] == count
     assert samples["celers_tasks_enqueued_total", labels(queue="emails")] == 5
     assert samples["celers_tasks_enqueued_by_type_total", labels(task_name="send")] == 5
     assert samples["celers_task_queue_wait_time_seconds_sum", labels(queue="emails")] == 3

@@ -54,6 +54,7 @@ class Staff:
                 store=store,
                 registry=app.registry,
                 counted=True,
+                schedules=app.schedules.effective(config),
             )
         )
 

@@ -17,6 +17,7 @@ from celers_worker.store import (
     capacity,
     lease_statements,
     result_statements,
+    schedule_statements,
     statements,
     sweeps,
     unique_statements,
@@ -71,6 +72,7 @@ def _portable() -> Iterator[tuple[str, Any]]:
     """The statements in the order of the source."""
     modules = (
         *(statements, result_statements, sweeps, lease_statements, unique_statements, capacity),
+        schedule_statements,
         *(workflow_statements, whole_statements, mending_statements),
     )
     for name, value in (item for module in modules for item in vars(module).items()):

@@ -518,6 +518,148 @@ FROM (SELECT 1 AS one
       AND celers_tasks.queue_name = :queue
     LIMIT :room) AS waiting;
 
+-- DECLARED
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, UTC_TIMESTAMP(6) AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name IN (:names, …)
+ORDER BY celers_schedules.name FOR UPDATE;
+
+-- ADD_SCHEDULE
+INSERT INTO celers_schedules (name, source, task_name, payload, options, cron, interval_seconds, time_zone,
+    misfire, misfire_after, catch_up, overlap, jitter, due_after, next_tick, created_at, changed_at, seen_at)
+VALUES (:of_schedule, :from_source, :of_task, :with_payload, :with_options, :by_cron, :by_interval, :in_zone,
+    :if_late, :late_after, :at_most, :if_busy, :spread, :done_until, :next_at, UTC_TIMESTAMP(6),
+    UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
+ON DUPLICATE KEY UPDATE celers_schedules.name = celers_schedules.name;
+
+-- CHANGE_SCHEDULE
+UPDATE celers_schedules
+SET source=:from_source, task_name=:of_task, payload=:with_payload, options=:with_options, cron=:by_cron,
+    interval_seconds=:by_interval, time_zone=:in_zone, misfire=:if_late, misfire_after=:late_after,
+    catch_up=:at_most, overlap=:if_busy, jitter=:spread, due_after=:done_until, next_tick=:next_at,
+    changed_at=UTC_TIMESTAMP(6), seen_at=UTC_TIMESTAMP(6)
+WHERE celers_schedules.name = :of_schedule;
+
+-- SEE_SCHEDULES
+UPDATE celers_schedules
+SET seen_at=UTC_TIMESTAMP(6)
+WHERE celers_schedules.name IN (:names, …)
+  AND celers_schedules.seen_at < TIMESTAMPADD(MICROSECOND, ROUND(:ago * 1000000), UTC_TIMESTAMP(6));
+
+-- LOOK
+SELECT min(CASE WHEN (celers_schedules.paused_at IS NOT NULL) THEN NULL WHEN (celers_schedules.due_after > UTC_TIMESTAMP(6) OR celers_schedules.waiting_tick IS NOT NULL) THEN 0 ELSE -(TIMESTAMPDIFF(MICROSECOND,
+    celers_schedules.next_tick, UTC_TIMESTAMP(6)) / 1000000.0) END) AS due_in,
+    sum(CASE WHEN (celers_schedules.name IN (:declared, …)) THEN 1 ELSE 0 END) AS present,
+    max(CASE WHEN (celers_schedules.name IN (:declared, …)) THEN (TIMESTAMPDIFF(MICROSECOND,
+    celers_schedules.seen_at, UTC_TIMESTAMP(6)) / 1000000.0) END) AS unseen
+FROM celers_schedules
+WHERE (celers_schedules.source = :source_1 OR celers_schedules.name IN (:declared, …))
+  AND (celers_schedules.name NOT IN (:unreadable, …));
+
+-- DUE_SCHEDULES
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, UTC_TIMESTAMP(6) AS read_at
+FROM celers_schedules
+WHERE (celers_schedules.source = :source_1 OR celers_schedules.name IN (:declared, …))
+  AND (celers_schedules.name NOT IN (:unreadable, …))
+  AND celers_schedules.paused_at IS NULL
+  AND (celers_schedules.next_tick <= UTC_TIMESTAMP(6) OR celers_schedules.due_after > UTC_TIMESTAMP(6) OR celers_schedules.waiting_tick IS NOT NULL)
+ORDER BY celers_schedules.next_tick, celers_schedules.name
+LIMIT :room FOR UPDATE SKIP LOCKED;
+
+-- IS_LIVE
+SELECT celers_tasks.id
+FROM celers_tasks
+WHERE celers_tasks.id = :task_id;
+
+-- ADD_TICKS
+INSERT INTO celers_schedule_ticks (schedule_name, tick, outcome, since, task_id, decided_at)
+VALUES (:of_schedule, :at_tick, :came_to, :since_tick, :with_task, UTC_TIMESTAMP(6))
+ON DUPLICATE KEY UPDATE celers_schedule_ticks.schedule_name = celers_schedule_ticks.schedule_name;
+
+-- TASKS_OF_TICKS
+SELECT celers_schedule_ticks.task_id
+FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.schedule_name = :of_schedule
+  AND celers_schedule_ticks.tick IN (:ticks, …)
+  AND celers_schedule_ticks.task_id IS NOT NULL;
+
+-- ADVANCE
+UPDATE celers_schedules
+SET due_after=:done_until, next_tick=:next_at, waiting_tick=:held_at, last_task_id=coalesce(:last_id,
+    celers_schedules.last_task_id)
+WHERE celers_schedules.name = :of_schedule;
+
+-- ONE_SCHEDULE
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, UTC_TIMESTAMP(6) AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule;
+
+-- LOCKED_SCHEDULE
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, UTC_TIMESTAMP(6) AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule FOR UPDATE;
+
+-- PAUSE_SCHEDULE
+UPDATE celers_schedules
+SET paused_at=coalesce(celers_schedules.paused_at, UTC_TIMESTAMP(6)), paused_reason=:why
+WHERE celers_schedules.name = :of_schedule;
+
+-- RESUME_SCHEDULE
+UPDATE celers_schedules
+SET due_after=:done_until, next_tick=:next_at, waiting_tick=:waiting_tick, paused_at=:paused_at,
+    paused_reason=:paused_reason
+WHERE celers_schedules.name = :of_schedule;
+
+-- TRIGGERED
+UPDATE celers_schedules
+SET last_task_id=:last_id
+WHERE celers_schedules.name = :of_schedule;
+
+-- REMOVE_SCHEDULE
+DELETE FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule;
+
+-- OLD_TICKS_BEYOND
+SELECT celers_schedule_ticks.decided_at
+FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.decided_at < TIMESTAMPADD(MICROSECOND, ROUND(:ago * 1000000), UTC_TIMESTAMP(6))
+ORDER BY celers_schedule_ticks.decided_at
+LIMIT :room, :param_1;
+
+-- DELETE_TICKS
+DELETE FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.decided_at < TIMESTAMPADD(MICROSECOND, ROUND(:ago * 1000000), UTC_TIMESTAMP(6))
+  AND celers_schedule_ticks.decided_at < coalesce(:beyond, UTC_TIMESTAMP(6));
+
+-- DELETE_UNDECLARED
+DELETE FROM celers_schedules
+WHERE celers_schedules.source != :source_1
+  AND celers_schedules.seen_at < TIMESTAMPADD(MICROSECOND, ROUND(:ago * 1000000), UTC_TIMESTAMP(6));
+
 -- INSERT_ROWS
 INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
     metadata, queue_name, timeout, expires_at, unique_key, fingerprint)

@@ -523,6 +523,154 @@ FROM (SELECT 1 AS one
       AND celers_tasks.queue_name = :queue::VARCHAR
     LIMIT :room::INTEGER) AS waiting;
 
+-- DECLARED
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, statement_timestamp() AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name IN (:names, …)
+ORDER BY celers_schedules.name FOR UPDATE;
+
+-- ADD_SCHEDULE
+INSERT INTO celers_schedules (name, source, task_name, payload, options, cron, interval_seconds, time_zone,
+    misfire, misfire_after, catch_up, overlap, jitter, due_after, next_tick, created_at, changed_at, seen_at)
+VALUES (:of_schedule::VARCHAR, :from_source::VARCHAR, :of_task::VARCHAR, :with_payload, :with_options::JSONB,
+    :by_cron::VARCHAR, :by_interval::BIGINT, :in_zone::VARCHAR, :if_late::VARCHAR, :late_after,
+    :at_most::INTEGER, :if_busy::VARCHAR, :spread, :done_until::TIMESTAMP WITH TIME ZONE,
+    :next_at::TIMESTAMP WITH TIME ZONE, statement_timestamp(), statement_timestamp(), statement_timestamp())
+ON CONFLICT DO NOTHING;
+
+-- CHANGE_SCHEDULE
+UPDATE celers_schedules
+SET source=:from_source::VARCHAR, task_name=:of_task::VARCHAR, payload=:with_payload,
+    options=:with_options::JSONB, cron=:by_cron::VARCHAR, interval_seconds=:by_interval::BIGINT,
+    time_zone=:in_zone::VARCHAR, misfire=:if_late::VARCHAR, misfire_after=:late_after,
+    catch_up=:at_most::INTEGER, overlap=:if_busy::VARCHAR, jitter=:spread,
+    due_after=:done_until::TIMESTAMP WITH TIME ZONE, next_tick=:next_at::TIMESTAMP WITH TIME ZONE,
+    changed_at=statement_timestamp(), seen_at=statement_timestamp()
+WHERE celers_schedules.name = :of_schedule::VARCHAR;
+
+-- SEE_SCHEDULES
+UPDATE celers_schedules
+SET seen_at=statement_timestamp()
+WHERE celers_schedules.name IN (:names, …)
+  AND celers_schedules.seen_at < (statement_timestamp() + make_interval(secs => :ago));
+
+-- LOOK
+SELECT min(CASE WHEN (celers_schedules.paused_at IS NOT NULL) THEN NULL WHEN (celers_schedules.due_after > statement_timestamp() OR celers_schedules.waiting_tick IS NOT NULL) THEN 0 ELSE -CAST(extract(epoch
+            FROM statement_timestamp() - celers_schedules.next_tick) AS double precision) END) AS due_in,
+                sum(CASE WHEN (celers_schedules.name IN (:declared, …)) THEN 1 ELSE 0 END) AS present,
+                max(CASE WHEN (celers_schedules.name IN (:declared, …)) THEN CAST(extract(epoch
+            FROM statement_timestamp() - celers_schedules.seen_at) AS double precision) END) AS unseen
+FROM celers_schedules
+WHERE (celers_schedules.source = :source_1::VARCHAR OR celers_schedules.name IN (:declared, …))
+  AND (celers_schedules.name NOT IN (:unreadable, …));
+
+-- DUE_SCHEDULES
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, statement_timestamp() AS read_at
+FROM celers_schedules
+WHERE (celers_schedules.source = :source_1::VARCHAR OR celers_schedules.name IN (:declared, …))
+  AND (celers_schedules.name NOT IN (:unreadable, …))
+  AND celers_schedules.paused_at IS NULL
+  AND (celers_schedules.next_tick <= statement_timestamp() OR celers_schedules.due_after > statement_timestamp() OR celers_schedules.waiting_tick IS NOT NULL)
+ORDER BY celers_schedules.next_tick, celers_schedules.name
+LIMIT :room::INTEGER FOR UPDATE SKIP LOCKED;
+
+-- IS_LIVE
+SELECT celers_tasks.id
+FROM celers_tasks
+WHERE celers_tasks.id = :task_id::UUID;
+
+-- ADD_TICKS
+INSERT INTO celers_schedule_ticks (schedule_name, tick, outcome, since, task_id, decided_at)
+VALUES (:of_schedule::VARCHAR, :at_tick::TIMESTAMP WITH TIME ZONE, :came_to::VARCHAR,
+    :since_tick::TIMESTAMP WITH TIME ZONE, :with_task::UUID, statement_timestamp())
+ON CONFLICT DO NOTHING;
+
+-- TASKS_OF_TICKS
+SELECT celers_schedule_ticks.task_id
+FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.schedule_name = :of_schedule::VARCHAR
+  AND celers_schedule_ticks.tick IN (:ticks, …)
+  AND celers_schedule_ticks.task_id IS NOT NULL;
+
+-- ADVANCE
+UPDATE celers_schedules
+SET due_after=:done_until::TIMESTAMP WITH TIME ZONE, next_tick=:next_at::TIMESTAMP WITH TIME ZONE,
+    waiting_tick=:held_at::TIMESTAMP WITH TIME ZONE, last_task_id=coalesce(:last_id::UUID,
+    celers_schedules.last_task_id)
+WHERE celers_schedules.name = :of_schedule::VARCHAR;
+
+-- ONE_SCHEDULE
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, statement_timestamp() AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule::VARCHAR;
+
+-- LOCKED_SCHEDULE
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, statement_timestamp() AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule::VARCHAR FOR UPDATE;
+
+-- PAUSE_SCHEDULE
+UPDATE celers_schedules
+SET paused_at=coalesce(celers_schedules.paused_at, statement_timestamp()), paused_reason=:why::VARCHAR
+WHERE celers_schedules.name = :of_schedule::VARCHAR;
+
+-- RESUME_SCHEDULE
+UPDATE celers_schedules
+SET due_after=:done_until::TIMESTAMP WITH TIME ZONE, next_tick=:next_at::TIMESTAMP WITH TIME ZONE,
+    waiting_tick=:waiting_tick::TIMESTAMP WITH TIME ZONE, paused_at=:paused_at::TIMESTAMP WITH TIME ZONE,
+    paused_reason=:paused_reason::VARCHAR
+WHERE celers_schedules.name = :of_schedule::VARCHAR;
+
+-- TRIGGERED
+UPDATE celers_schedules
+SET last_task_id=:last_id::UUID
+WHERE celers_schedules.name = :of_schedule::VARCHAR;
+
+-- REMOVE_SCHEDULE
+DELETE FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule::VARCHAR;
+
+-- OLD_TICKS_BEYOND
+SELECT celers_schedule_ticks.decided_at
+FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.decided_at < (statement_timestamp() + make_interval(secs => :ago))
+ORDER BY celers_schedule_ticks.decided_at
+LIMIT :param_1::INTEGER OFFSET :room::INTEGER;
+
+-- DELETE_TICKS
+DELETE FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.decided_at < (statement_timestamp() + make_interval(secs => :ago))
+  AND celers_schedule_ticks.decided_at < coalesce(:beyond::TIMESTAMP WITH TIME ZONE, statement_timestamp());
+
+-- DELETE_UNDECLARED
+DELETE FROM celers_schedules
+WHERE celers_schedules.source != :source_1::VARCHAR
+  AND celers_schedules.seen_at < (statement_timestamp() + make_interval(secs => :ago));
+
 -- INSERT_ROWS
 INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
     metadata, queue_name, timeout, expires_at, unique_key, fingerprint)

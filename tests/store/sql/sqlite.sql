@@ -513,6 +513,152 @@ FROM (SELECT 1 AS one
       AND celers_tasks.queue_name = :queue
     LIMIT :room OFFSET :param_1) AS waiting;
 
+-- DECLARED
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name IN (:names, …)
+ORDER BY celers_schedules.name;
+
+-- ADD_SCHEDULE
+INSERT INTO celers_schedules (name, source, task_name, payload, options, cron, interval_seconds, time_zone,
+    misfire, misfire_after, catch_up, overlap, jitter, due_after, next_tick, created_at, changed_at, seen_at)
+VALUES (:of_schedule, :from_source, :of_task, :with_payload, :with_options, :by_cron, :by_interval, :in_zone,
+    :if_late, :late_after, :at_most, :if_busy, :spread, :done_until, :next_at,
+    strftime('%Y-%m-%d %H:%M:%f000', 'now'), strftime('%Y-%m-%d %H:%M:%f000', 'now'),
+    strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+ON CONFLICT DO NOTHING;
+
+-- CHANGE_SCHEDULE
+UPDATE celers_schedules
+SET source=:from_source, task_name=:of_task, payload=:with_payload, options=:with_options, cron=:by_cron,
+    interval_seconds=:by_interval, time_zone=:in_zone, misfire=:if_late, misfire_after=:late_after,
+    catch_up=:at_most, overlap=:if_busy, jitter=:spread, due_after=:done_until, next_tick=:next_at,
+    changed_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), seen_at=strftime('%Y-%m-%d %H:%M:%f000', 'now')
+WHERE celers_schedules.name = :of_schedule;
+
+-- SEE_SCHEDULES
+UPDATE celers_schedules
+SET seen_at=strftime('%Y-%m-%d %H:%M:%f000', 'now')
+WHERE celers_schedules.name IN (:names, …)
+  AND celers_schedules.seen_at < strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:ago, 3) || ' seconds');
+
+-- LOOK
+SELECT min(CASE WHEN (celers_schedules.paused_at IS NOT NULL) THEN NULL WHEN (celers_schedules.due_after > strftime('%Y-%m-%d %H:%M:%f000',
+    'now') OR celers_schedules.waiting_tick IS NOT NULL) THEN 0 ELSE -((julianday('now') - julianday(celers_schedules.next_tick)) * 86400.0) END) AS due_in,
+    sum(CASE WHEN (celers_schedules.name IN (:declared, …)) THEN 1 ELSE 0 END) AS present,
+    max(CASE WHEN (celers_schedules.name IN (:declared,
+    …)) THEN ((julianday('now') - julianday(celers_schedules.seen_at)) * 86400.0) END) AS unseen
+FROM celers_schedules
+WHERE (celers_schedules.source = :source_1 OR celers_schedules.name IN (:declared, …))
+  AND (celers_schedules.name NOT IN (:unreadable, …));
+
+-- DUE_SCHEDULES
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS read_at
+FROM celers_schedules
+WHERE (celers_schedules.source = :source_1 OR celers_schedules.name IN (:declared, …))
+  AND (celers_schedules.name NOT IN (:unreadable, …))
+  AND celers_schedules.paused_at IS NULL
+  AND (celers_schedules.next_tick <= strftime('%Y-%m-%d %H:%M:%f000',
+    'now') OR celers_schedules.due_after > strftime('%Y-%m-%d %H:%M:%f000',
+    'now') OR celers_schedules.waiting_tick IS NOT NULL)
+ORDER BY celers_schedules.next_tick, celers_schedules.name
+LIMIT :room OFFSET :param_1;
+
+-- IS_LIVE
+SELECT celers_tasks.id
+FROM celers_tasks
+WHERE celers_tasks.id = :task_id;
+
+-- ADD_TICKS
+INSERT INTO celers_schedule_ticks (schedule_name, tick, outcome, since, task_id, decided_at)
+VALUES (:of_schedule, :at_tick, :came_to, :since_tick, :with_task, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+ON CONFLICT DO NOTHING;
+
+-- TASKS_OF_TICKS
+SELECT celers_schedule_ticks.task_id
+FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.schedule_name = :of_schedule
+  AND celers_schedule_ticks.tick IN (:ticks, …)
+  AND celers_schedule_ticks.task_id IS NOT NULL;
+
+-- ADVANCE
+UPDATE celers_schedules
+SET due_after=:done_until, next_tick=:next_at, waiting_tick=:held_at, last_task_id=coalesce(:last_id,
+    celers_schedules.last_task_id)
+WHERE celers_schedules.name = :of_schedule;
+
+-- ONE_SCHEDULE
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule;
+
+-- LOCKED_SCHEDULE
+SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
+    celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
+    celers_schedules.time_zone, celers_schedules.misfire, celers_schedules.misfire_after,
+    celers_schedules.catch_up, celers_schedules.overlap, celers_schedules.jitter, celers_schedules.due_after,
+    celers_schedules.next_tick, celers_schedules.waiting_tick, celers_schedules.last_task_id,
+    celers_schedules.paused_at, celers_schedules.paused_reason, celers_schedules.created_at,
+    celers_schedules.changed_at, celers_schedules.seen_at, strftime('%Y-%m-%d %H:%M:%f000', 'now') AS read_at
+FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule;
+
+-- PAUSE_SCHEDULE
+UPDATE celers_schedules
+SET paused_at=coalesce(celers_schedules.paused_at, strftime('%Y-%m-%d %H:%M:%f000', 'now')),
+    paused_reason=:why
+WHERE celers_schedules.name = :of_schedule;
+
+-- RESUME_SCHEDULE
+UPDATE celers_schedules
+SET due_after=:done_until, next_tick=:next_at, waiting_tick=:waiting_tick, paused_at=:paused_at,
+    paused_reason=:paused_reason
+WHERE celers_schedules.name = :of_schedule;
+
+-- TRIGGERED
+UPDATE celers_schedules
+SET last_task_id=:last_id
+WHERE celers_schedules.name = :of_schedule;
+
+-- REMOVE_SCHEDULE
+DELETE FROM celers_schedules
+WHERE celers_schedules.name = :of_schedule;
+
+-- OLD_TICKS_BEYOND
+SELECT celers_schedule_ticks.decided_at
+FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.decided_at < strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:ago, 3) || ' seconds')
+ORDER BY celers_schedule_ticks.decided_at
+LIMIT :param_1 OFFSET :room;
+
+-- DELETE_TICKS
+DELETE FROM celers_schedule_ticks
+WHERE celers_schedule_ticks.decided_at < strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:ago, 3) || ' seconds')
+  AND celers_schedule_ticks.decided_at < coalesce(:beyond, strftime('%Y-%m-%d %H:%M:%f000', 'now'));
+
+-- DELETE_UNDECLARED
+DELETE FROM celers_schedules
+WHERE celers_schedules.source != :source_1
+  AND celers_schedules.seen_at < strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:ago, 3) || ' seconds');
+
 -- INSERT_ROWS
 INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
     metadata, queue_name, timeout, expires_at, unique_key, fingerprint)
