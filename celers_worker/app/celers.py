@@ -20,6 +20,7 @@ from uuid import UUID
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
 from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.inspection import Inspection
 from celers_worker.core.backoff import Backoff, exponential
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
@@ -179,6 +180,11 @@ class Celers:
         return EnqueuedTask(
             task_id if isinstance(task_id, UUID) else UUID(task_id), _client=self.client
         )
+
+    @property
+    def inspect(self) -> Inspection:
+        """What there is to see of tasks, queues and workers."""
+        return Inspection(self.client)
 
     async def close(self) -> None:
         """Close this loop's connections."""

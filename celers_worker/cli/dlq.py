@@ -15,13 +15,15 @@ from celers_worker.cli.choosing import (
     TASK_ID,
     common_filters,
     filter_of,
+    limited,
     require_choice,
+    unknown,
 )
 from celers_worker.cli.failure import Failed, Interrupted
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import count, format_option, note, say
 from celers_worker.cli.program import Family
-from celers_worker.cli.task import show_list, show_task, unknown
+from celers_worker.cli.task import show_list, show_task
 from celers_worker.core.task import TaskState
 
 if TYPE_CHECKING:
@@ -44,19 +46,18 @@ def command() -> None:
 
 @command.command("list")
 @common_filters
-@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True)
-@click.option("--before", type=TASK_ID, metavar="ID", help="Go on after the last of a list.")
+@limited
 @format_option
 @click.pass_obj
 def list_(
-    invocation: Invocation, /, limit: int, before: UUID | None, style: str, **chosen: Any
+    invocation: Invocation, /, limit: int, after: UUID | None, style: str, **chosen: Any
 ) -> None:
     """List dead tasks, the newest first."""
     with invocation.store() as store:
         from celers_worker.store import inspect
 
         wanted = filter_of(chosen, states=_DEAD)
-        views = store.run(inspect.list_tasks, wanted, limit=limit, before=before)
+        views = store.run(inspect.list_tasks, wanted, limit=limit, before=after)
     show_list(views, style, limit, "celers dlq list", "See the others: celers task list")
 
 

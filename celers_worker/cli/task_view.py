@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from celers_worker.cli import task_history
 from celers_worker.cli.output import (
     Column,
     age,
@@ -22,6 +23,7 @@ from celers_worker.core.errors import PayloadError
 from celers_worker.core.task import LIVE, TaskState
 
 if TYPE_CHECKING:
+    from celers_worker.store.history import Transition
     from celers_worker.store.inspect import Attempt, TaskView
 
 COLUMNS = (
@@ -42,6 +44,7 @@ class Dossier:
     view: TaskView
     attempts: Sequence[Attempt]
     result: Any
+    trail: Sequence[Transition] = ()
 
 
 def show_rows(views: Sequence[TaskView]) -> None:
@@ -118,6 +121,7 @@ def full_document(dossier: Dossier) -> dict[str, Any]:
         "metadata": dossier.view.metadata,
         "attempts": attempts,
         "result": dossier.result,
+        "history": [task_history.document(transition) for transition in dossier.trail],
     }
 
 
@@ -138,6 +142,9 @@ def show_page(dossier: Dossier) -> None:
         by = f", worker {attempt.worker}" if attempt.worker else ""
         trace = attempt.traceback or f"{attempt.error_type}: {attempt.error_message}"
         _show_section(printable(head + by), trace)
+    if dossier.trail:
+        click.echo(f"\n{click.style('history', bold=True)}")
+        task_history.show_rows(dossier.trail)
     if dossier.view.state is TaskState.COMPLETED:
         _show_section("result", _pretty(dossier.result))
 

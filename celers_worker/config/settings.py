@@ -78,9 +78,13 @@ class WorkerSettings(Table, frozen=True):
 
 
 class QueueSettings(Table, frozen=True):
-    """One queue."""
+    """One queue. Its retention goes before that of [retention]."""
 
     concurrency: Annotated[int | None, _PERMITS] = None
+    retention_completed: Annotated[timedelta | None, _ANY] = None
+    retention_cancelled: Annotated[timedelta | None, _ANY] = None
+    retention_expired: Annotated[timedelta | None, _ANY] = None
+    retention_dead: Annotated[timedelta | None, _ANY] = None
 
 
 class HandlerSettings(Table, frozen=True):
@@ -99,6 +103,16 @@ class RetentionSettings(Table, frozen=True):
     expired: Annotated[timedelta, _ANY] = timedelta(days=7)
     dead: Annotated[timedelta, _ANY] = timedelta(days=30)
     results: Annotated[timedelta, _ANY] = timedelta(days=30)
+    history: Annotated[timedelta, _ANY] = timedelta(days=30)
+
+
+class MaintenanceSettings(Table, frozen=True):
+    """What one of the workers does for all of them, by the way; 0s turns a duty off."""
+
+    archive_interval: Annotated[timedelta, _ANY] = timedelta(days=1)
+    archive_after: Annotated[timedelta, _ANY] = timedelta(days=1)
+    stuck_after: Annotated[timedelta, _POSITIVE] = timedelta(hours=1)
+    analyze_interval: Annotated[timedelta, _ANY] = timedelta(days=7)
 
 
 class MetricsSettings(Table, frozen=True):
@@ -120,6 +134,7 @@ TABLES: Mapping[str, type[Table]] = {
     "database": DatabaseSettings,
     "worker": WorkerSettings,
     "retention": RetentionSettings,
+    "maintenance": MaintenanceSettings,
     "metrics": MetricsSettings,
     "log": LogSettings,
 }
@@ -135,6 +150,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queues: Mapping[str, QueueSettings] = msgspec.field(default_factory=dict)
     handlers: Mapping[str, HandlerSettings] = msgspec.field(default_factory=dict)
     retention: RetentionSettings = RetentionSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
@@ -157,6 +173,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def other_queues_limit(self) -> int | None:
         """The limit of each queue that is not in queue_limits; None: they are not served."""
         return None if self.worker.queues else self._default_limit
+
+    @property
+    def retention_by_queue(self) -> dict[str, dict[str, timedelta]]:
+        """The queues with a retention of their own, by the keys of [retention]."""
+        found: dict[str, dict[str, timedelta]] = {}
+        for name, settings in self.queues.items():
+            for key in ("completed", "cancelled", "expired", "dead"):
+                age = getattr(settings, f"retention_{key}")
+                if age is not None:
+                    found.setdefault(name, {})[key] = age
+        return found
+
+    @property
+    def keeps_completed(self) -> bool:
+        """Whether tasks that completed are archived at all, of any queue."""
+        own = [ages.get("completed") for ages in self.retention_by_queue.values()]
+        return any(age for age in (self.retention.completed, *own))
 
     @property
     def _default_limit(self) -> int:

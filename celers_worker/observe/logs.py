@@ -53,6 +53,7 @@ class _Phrases:
         fact.ServiceFailed: "failed",
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
+        fact.DutyDone: "upkept",
     }
 
     def __init__(self, log: Any) -> None:
@@ -152,6 +153,9 @@ class _Phrases:
 
     def back(self, event: fact.ServiceRecovered) -> None:
         self._log.info("service works again", service=event.service, failures=event.failures)
+
+    def upkept(self, event: fact.DutyDone) -> None:
+        self._log.info("upkeep done", duty=event.duty, tasks=event.count)
 
     def blocked(self, event: fact.LoopBlocked) -> None:
         self._log.error(

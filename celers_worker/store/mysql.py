@@ -54,6 +54,11 @@ class MySQLTransaction(Transaction):
         statement = statements.INSERT_ROWS_UNLESS_KNOWN if unless_known else statements.INSERT_ROWS
         self.connection.execute(statement, rows)
 
+    def analyze(self) -> None:
+        """Count anew what the planner guesses by."""
+        tables = "celers_tasks, celers_task_archive, celers_dead_letter_queue, celers_task_attempts"
+        self.connection.exec_driver_sql(f"ANALYZE TABLE {tables}")
+
     def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         """Probe by probe: neither server bounds a scan in a subquery by a value from outside it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Integer, String, Table, literal_column
+from sqlalchemy import ColumnElement, Insert, Integer, String, Table, literal, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
 from sqlalchemy.sql.functions import FunctionElement
@@ -21,6 +21,11 @@ def state(value: TaskState) -> ColumnElement[str]:
 def integer(value: int) -> ColumnElement[int]:
     """A number as a literal, for columns of a SELECT, where a bound one would have no type."""
     return literal_column(str(value), Integer)
+
+
+def words(value: str) -> ColumnElement[str]:
+    """Words of ours as a literal, for columns of a SELECT, where bound ones have no type."""
+    return literal_column(f"'{value}'", String)
 
 
 class now(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
@@ -118,6 +123,44 @@ def _earlier(element: earlier, compiler: Any, **options: Any) -> str:
 @compiles(earlier, "sqlite")
 def _earlier_sqlite(element: earlier, compiler: Any, **options: Any) -> str:
     return f"min({compiler.process(element.clauses, **options)})"
+
+
+class json_text(FunctionElement[str]):  # noqa: N801 - it reads as the SQL function it stands for
+    """``json_text(document, key)``: the value at a key of the top level as text, else NULL."""
+
+    type = String()
+    inherit_cache = True
+    name = "json_text"
+
+    def __init__(self, document: ColumnElement[Any], key: str) -> None:
+        # The databases but PostgreSQL want a path; a key with a quote or backslash has none here.
+        super().__init__(document, literal(key, String), literal(f'$."{key}"', String))
+
+
+@compiles(json_text, "postgresql")
+def _json_postgresql(element: json_text, compiler: Any, **options: Any) -> str:
+    document, key, _ = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({document} ->> CAST({key} AS text))"
+
+
+@compiles(json_text, "mysql")
+@compiles(json_text, "mariadb")
+def _json_mysql(element: json_text, compiler: Any, **options: Any) -> str:
+    document, _, path = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"JSON_UNQUOTE(JSON_EXTRACT({document}, {path}))"
+
+
+@compiles(json_text, "sqlite")
+def _json_sqlite(element: json_text, compiler: Any, **options: Any) -> str:
+    document, _, path = element.clauses
+    text, place = compiler.process(document, **options), compiler.process(path, **options)
+    again = compiler.process(path, **options)
+    # True and false would be 1 and 0; and one row with a broken document would refuse them all.
+    return (
+        f"(CASE WHEN json_valid({text}) THEN CASE json_type({text}, {place}) "
+        f"WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
+        f"ELSE CAST(json_extract({text}, {again}) AS TEXT) END END)"
+    )
 
 
 class column_now(expression.ColumnElement[Any]):  # noqa: N801 - it reads as the SQL it stands for

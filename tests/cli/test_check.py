@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from celers_worker.store.direct import DirectStore
+from celers_worker.store.schema import HEAD
 from tests.cli import rows
 from tests.cli.shell import celers, done, errors
 
@@ -25,7 +26,7 @@ def test_every_setting_is_shown_with_its_source(
     [url] = [line for line in lines if line[:1] == ["database.url"]]
     assert url[2] == "CELERS_DATABASE_URL"
     assert ["send_welcome", "emails", "async", "7", "5"] in [line[:5] for line in lines]
-    assert "tables at revision 0001" in answer.out
+    assert f"tables at revision {HEAD}" in answer.out
     assert warnings(answer.err) == []
 
 
@@ -34,7 +35,7 @@ def test_as_json_it_is_one_document(direct: DirectStore, tasks_file: Path) -> No
 
     assert (document["ok"], document["errors"], document["unhandled"]) == (True, [], {})
     assert [handler["name"] for handler in document["handlers"]] == ["fail", "send_welcome"]
-    assert document["database"]["revision"] == "0001"
+    assert document["database"]["revision"] == HEAD
     assert {"key", "value", "source"} == set(document["settings"][0])
 
 

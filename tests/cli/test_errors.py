@@ -13,6 +13,7 @@ import pytest
 
 from celers_worker.store import server
 from celers_worker.store.direct import DirectStore
+from celers_worker.store.schema import HEAD
 from tests import databases
 from tests.cli import rows
 from tests.cli.shell import SECONDS, celers, done, environment, errors
@@ -180,10 +181,12 @@ def test_tables_of_a_newer_version_are_left_alone(direct: DirectStore) -> None:
             answer = celers(*command.split())
             assert answer.code == 2
             [error] = errors(answer)
-            assert error.startswith("the tables are at revision 9999, newer than the 0001 of this")
+            assert error.startswith(
+                f"the tables are at revision 9999, newer than the {HEAD} of this"
+            )
             assert error.endswith("Run: pip install --upgrade celers-worker")
     finally:
-        rows.stamp(direct, "0001")
+        rows.stamp(direct, HEAD)
 
 
 def test_a_server_that_is_too_old_is_refused_with_both_versions(

@@ -18,6 +18,8 @@ SCHEMES = (
     "sqlite, postgresql, postgresql+asyncpg, postgresql+psycopg, postgres, mysql, mysql+asyncmy, "
     "mysql+pymysql, mariadb, mariadb+asyncmy, mariadb+pymysql."
 )
+VERSIONS = Path(__file__).parents[2] / "alembic" / "versions"
+REVISIONS = sorted(path.name[:4] for path in VERSIONS.glob("[0-9]*.py"))
 UNKNOWN = "01a201bf-5c3a-7000-9687-80d8de4fd691"
 
 
@@ -233,7 +235,7 @@ WRONG_USAGE: dict[str, tuple[list[str], list[str]]] = {
     # and the rest
     "an unknown migration": (
         ["migrate", "sql", "--since", "9"],
-        ["there is no migration '9'; there are 0001."],
+        [f"there is no migration '9'; there are {', '.join(REVISIONS)}."],
     ),
     "no limit": (
         ["task", "list", "--limit", "0"],
