@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from celers_worker.core.errors import StoreError
 from celers_worker.core.events import DutyDone, Events, TasksPruned
 from celers_worker.core.pace import Pace
-from celers_worker.core.retention import NO_QUEUE
 from celers_worker.core.task import new_id
 from celers_worker.services.service import Service
 from celers_worker.store import Store, housekeeping, maintenance, upkeep
@@ -33,7 +32,7 @@ class UpkeepPlan:
     """What is kept how long, and how often the duties are due; a duty due after 0s is off."""
 
     retention: Mapping[str, timedelta]
-    by_queue: Mapping[str, Mapping[str, timedelta]] = NO_QUEUE
+    by_queue: Mapping[str, Mapping[str, timedelta]] = field(default_factory=dict)
     archive_interval: timedelta = timedelta(days=1)
     archive_after: timedelta = timedelta(days=1)
     analyze_interval: timedelta = timedelta(days=7)

@@ -79,11 +79,11 @@ def report(
     dead = transaction.connection.execute(
         newest.order_by(dead_letters.c.failed_at.desc()).limit(sample)
     ).all()
-    over = window
+    seconds = window.total_seconds()
     for found in (rows, dead):
         if len(found) >= sample:
-            over = min(over, timedelta(seconds=max(float(row.ago) for row in found)))
-    seconds = over.total_seconds()
+            seconds = min(seconds, max(float(row.ago) for row in found))
+    over = timedelta(seconds=seconds)
     passages = [
         _passage(row)
         for row in (*rows, *dead)

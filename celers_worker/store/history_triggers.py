@@ -69,7 +69,7 @@ def create(connection: Connection) -> None:
         for statement in _creations(connection.dialect.name):
             connection.exec_driver_sql(statement)
     except DBAPIError as error:
-        _explain(error)
+        explain(error)
 
 
 def drop(connection: Connection) -> None:
@@ -96,7 +96,7 @@ def exist(connection: Connection) -> bool:
     return names <= set(connection.exec_driver_sql(catalogue).scalars())
 
 
-def _explain(error: DBAPIError) -> NoReturn:
+def explain(error: DBAPIError) -> NoReturn:
     """Say what stands in the way on MySQL: 1419 is the binary log, 1142 and 1227 are rights."""
     code = error.orig.args[0] if error.orig is not None and error.orig.args else None
     if code == 1419:

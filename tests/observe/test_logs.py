@@ -223,6 +223,10 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
         fact.ServiceRecovered("poller", 3),
         {"level": "info", "event": "service works again", "service": "poller", "failures": 3},
     ),
+    "upkeep": (
+        fact.DutyDone("archive", 3),
+        {"level": "info", "event": "upkeep done", "duty": "archive", "tasks": 3},
+    ),
     "loop blocked": (
         fact.LoopBlocked(1.234, ["tasks.py:12 work"]),
         {
