@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from celers_worker.cli import queue_figures
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import (
@@ -41,7 +42,7 @@ _limit = click.option(
 
 @click.group("dlq", cls=Family)
 def command() -> None:
-    """List, show, requeue and purge dead tasks."""
+    """List, show, count, requeue and purge dead tasks."""
 
 
 @command.command("list")
@@ -77,6 +78,27 @@ def show(invocation: Invocation, task_id: UUID, style: str) -> None:
         if view is not None and view.state is not TaskState.FAILED:
             raise Failed(f"{task_id} is {view.state}, not dead. See: celers task show {task_id}")
         show_task(store, task_id, style)
+
+
+@command.command("stats")
+@common_filters
+@click.option(
+    "--by",
+    type=click.Choice(["error", "name"]),
+    default="error",
+    show_default=True,
+    help="A line for each name and kind of error, or for each name.",
+)
+@format_option
+@click.pass_obj
+def stats(invocation: Invocation, /, by: str, style: str, **chosen: Any) -> None:
+    """Count dead tasks by name and kind of error, the most frequent first."""
+    with invocation.store() as store:
+        from celers_worker.store import figures
+
+        wanted = filter_of(chosen, states=_DEAD)
+        found = store.run(figures.count_dead, wanted, by_error=by == "error")
+    queue_figures.show_dead(found, style)
 
 
 @command.command("requeue")

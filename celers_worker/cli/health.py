@@ -77,12 +77,12 @@ def command(
     config = _hasty(invocation.config(), timeout)
     began = monotonic()
     try:
-        found = _look(invocation, config, queue, max_dead)
+        product, found = _look(invocation, config, queue, max_dead)
     except StoreError as error:
         _tell([Check("database", False, str(error), "answers")], style, monotonic() - began, None)
         raise click.exceptions.Exit(WRONG_USAGE) from None
     seconds = monotonic() - began
-    all_checks = [Check("database", True, f"answered in {span(seconds)}", "answers")]
+    all_checks = [Check("database", True, f"{product} in {span(seconds)}", "answers")]
     all_checks += checks(found, limits)
     _tell(all_checks, style, seconds, found)
     if not all(check.ok for check in all_checks):
@@ -91,7 +91,7 @@ def command(
 
 def _look(
     invocation: Invocation, config: Config, queue: str | None, max_dead: int | None
-) -> Vitals:
+) -> tuple[str, Vitals]:
     """Ask the database. Unlike other commands it makes no file and no tables."""
     from celers_worker.core.errors import Refused, SchemaError
     from celers_worker.store import health, server
@@ -103,7 +103,8 @@ def _look(
             store.run(lambda transaction: server.check_schema(transaction.connection))
         except SchemaError as error:
             raise Refused(str(error)) from None
-        return store.run(health.vitals, queue=queue, max_dead=max_dead)
+        product = store.run(lambda transaction: server.server_of(transaction.connection))
+        return str(product), store.run(health.vitals, queue=queue, max_dead=max_dead)
 
 
 def _hasty(config: Config, timeout: timedelta) -> Config:

@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "worker": "Run tasks.",
         "enqueue": "Add a task.",
         "task": "List, show, change, cancel, retry and wait for tasks.",
-        "dlq": "List, show, requeue and purge dead tasks.",
+        "dlq": "List, show, count, requeue and purge dead tasks.",
         "queue": "List, count, pause, resume, purge and audit queues.",
         "workers": "List the workers.",
         "stats": "Say how the tasks that ended lately went.",

@@ -1,4 +1,4 @@
-"""What ``celers queue stats`` shows beside the counts by state: by name, and by age."""
+"""What ``celers queue stats`` and ``celers dlq stats`` show: counts by name, age and error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from celers_worker.cli.output import Column, note, show_document, show_table
+from celers_worker.cli.output import Column, age, note, show_document, show_table
 
 if TYPE_CHECKING:
-    from celers_worker.store.figures import Ages, NameCount
+    from celers_worker.store.figures import Ages, DeadCount, NameCount
 
 _NAMES = (
     Column("QUEUE"),
@@ -29,6 +29,15 @@ _AGES = (
     Column("OLDER", right=True),
 )
 
+_DEAD = (
+    Column("DEAD", right=True),
+    Column("NAME"),
+    Column("ERROR", cut=True),
+    Column("RUNS", right=True),
+    Column("FIRST"),
+    Column("LAST"),
+)
+
 
 def show_names(found: Sequence[NameCount], style: str) -> None:
     """Print the counts of each queue by the names of its tasks."""
@@ -38,6 +47,29 @@ def show_names(found: Sequence[NameCount], style: str) -> None:
 def show_ages(found: Sequence[Ages], style: str) -> None:
     """Print how long the due tasks of each queue have been waiting."""
     _show(_AGES, found, style, "No task is due.")
+
+
+def show_dead(found: Sequence[DeadCount], style: str) -> None:
+    """Print the counts of dead tasks by name and kind of error."""
+    if style == "json":
+        show_document([asdict(one) for one in found])
+    elif found:
+        show_table(
+            _DEAD,
+            [
+                (
+                    f"{one.count:,}",
+                    one.name,
+                    one.error,
+                    f"{one.average_runs:.1f}",
+                    age(one.first_failed_at),
+                    age(one.last_failed_at),
+                )
+                for one in found
+            ],
+        )
+    else:
+        note("No task is dead.")
 
 
 def _show(

@@ -53,7 +53,6 @@ class _Phrases:
         fact.ServiceFailed: "failed",
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
-        fact.DutyDone: "upkept",
     }
 
     def __init__(self, log: Any) -> None:
@@ -154,9 +153,6 @@ class _Phrases:
     def back(self, event: fact.ServiceRecovered) -> None:
         self._log.info("service works again", service=event.service, failures=event.failures)
 
-    def upkept(self, event: fact.DutyDone) -> None:
-        self._log.info("upkeep done", duty=event.duty, tasks=event.count)
-
     def blocked(self, event: fact.LoopBlocked) -> None:
         self._log.error(
             "the event loop is blocked by a handler",
@@ -197,6 +193,7 @@ class _Details:
         fact.TaskStarted: "started",
         fact.TaskEnded: "ended",
         fact.TasksPruned: "pruned",
+        fact.DutyDone: "upkept",
     }
 
     def __init__(self, log: Any) -> None:
@@ -215,6 +212,9 @@ class _Details:
 
     def pruned(self, event: fact.TasksPruned) -> None:
         self._log.debug("finished tasks pruned", **event.counts)
+
+    def upkept(self, event: fact.DutyDone) -> None:
+        self._log.debug("upkeep done", duty=event.duty, tasks=event.count)
 
 
 def _of(task: Task) -> Mapping[str, Any]:

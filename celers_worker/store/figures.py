@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, case, func, select
@@ -11,6 +11,7 @@ from sqlalchemy import Select, case, func, select
 from celers_worker.core.figures import Figures, Grouping, Passage, figures
 from celers_worker.core.task import TaskState
 from celers_worker.store import sql, statements
+from celers_worker.store.inspect import TaskFilter, conditions
 from celers_worker.store.schema import dead_letters, tasks
 from celers_worker.store.transaction import Transaction
 
@@ -59,6 +60,18 @@ class NameCount:
     dead: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadCount:
+    """How many tasks of a name died of one kind of error; ``error`` is empty if not told apart."""
+
+    name: str
+    error: str
+    count: int
+    average_runs: float
+    first_failed_at: datetime
+    last_failed_at: datetime
+
+
 def report(
     transaction: Transaction,
     window: timedelta,
@@ -95,7 +108,7 @@ def report(
 
 
 def ages(transaction: Transaction, queue: str | None = None) -> list[Ages]:
-    """How long the due tasks of each queue have been waiting. Reads the index of what is due."""
+    """How long the due tasks of each queue have been waiting. Reads the index of what waits."""
     age = sql.seconds_since(tasks.c.scheduled_at)
     counted = []
     younger = 0
@@ -147,6 +160,38 @@ def count_names(transaction: Transaction, queue: str | None = None) -> list[Name
         NameCount(queue=key[0], name=key[1], **(zero | counts))
         for key, counts in sorted(found.items())
     ]
+
+
+def count_dead(
+    transaction: Transaction, wanted: TaskFilter, *, by_error: bool = True
+) -> list[DeadCount]:
+    """Dead tasks by name and kind of error, the most frequent first. Reads every one once."""
+    t = dead_letters.c
+    kind = sql.before_colon(func.coalesce(t.error_message, "")) if by_error else sql.words("")
+    rows = transaction.connection.execute(
+        select(
+            t.task_name,
+            kind.label("error"),
+            func.count().label("dead"),
+            func.avg(t.retry_count + t.crash_count).label("runs"),
+            func.min(t.failed_at).label("first"),
+            func.max(t.failed_at).label("last"),
+        )
+        .where(*conditions(dead_letters, wanted))
+        .group_by(t.task_name, "error")
+    )
+    found = [
+        DeadCount(
+            name=row.task_name,
+            error=row.error,
+            count=row.dead,
+            average_runs=float(row.runs),
+            first_failed_at=row.first,
+            last_failed_at=row.last,
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda one: (-one.count, one.name, one.error))
 
 
 def _of(query: Select[Any], table: Any, queue: str | None) -> Select[Any]:

@@ -223,10 +223,6 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
         fact.ServiceRecovered("poller", 3),
         {"level": "info", "event": "service works again", "service": "poller", "failures": 3},
     ),
-    "upkeep": (
-        fact.DutyDone("archive", 3),
-        {"level": "info", "event": "upkeep done", "duty": "archive", "tasks": 3},
-    ),
     "loop blocked": (
         fact.LoopBlocked(1.234, ["tasks.py:12 work"]),
         {
@@ -246,6 +242,10 @@ DETAILS: dict[str, tuple[object, dict[str, Any]]] = {
         fact.TaskEnded(Settlement(TASK, Completed()), 0.123456),
         {"level": "debug", "event": "task ended", "outcome": "completed", "seconds": 0.1235}
         | OF_TASK,
+    ),
+    "upkeep": (
+        fact.DutyDone("archive", 3),
+        {"level": "debug", "event": "upkeep done", "duty": "archive", "tasks": 3},
     ),
     "pruned": (
         fact.TasksPruned({"completed": 3}),

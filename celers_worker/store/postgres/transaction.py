@@ -45,11 +45,11 @@ class PostgresTransaction(Transaction):
         # IF NOT EXISTS does not help two who create the same table at once.
         if missing and self.connection.execute(partitions.ALONE).scalar():
             for day in missing:
-                self._create_partition(partitions.create_partition(day))
+                self._change_partition(partitions.create_partition(day))
         oldest = partitions.partition_name(today - retention - timedelta(days=1))
         for name in sorted(existing):
             if name != partitions.DEFAULT_PARTITION and name < oldest:
-                self.connection.execute(text(f"DROP TABLE {name}"))
+                self._change_partition(f"DROP TABLE {name}")
 
     def newest_ended(
         self, query: Callable[[Table], Select[Any]], window: timedelta, *, limit: int
@@ -86,13 +86,14 @@ class PostgresTransaction(Transaction):
         for table in ("celers_tasks", "celers_task_archive", "celers_dead_letter_queue"):
             self.connection.execute(text(f"ANALYZE {table}"))
 
-    def _create_partition(self, statement: str) -> None:
+    def _change_partition(self, statement: str) -> None:
         try:
             with self.connection.begin_nested():
                 # It waits for the archive's writers, so not for long; the next tick tries again.
                 self.connection.execute(text("SET LOCAL lock_timeout = '1s'"))
                 self.connection.execute(text(statement))
         except DBAPIError as error:
-            # The default partition has rows of that day: they stay there, and no harm is done.
+            # The default partition has rows of that day: they stay there, and no harm is done. Or
+            # somebody reads the archive, and who waited here would have all others wait behind.
             if fault_of(error) not in (Fault.DATA, Fault.CONFLICT):
                 raise
