@@ -85,19 +85,28 @@ class Janitor(Service):
 
     async def _do_duties(self) -> None:
         plan = self._plan
-        if await self._is_due("archive", plan.archive_interval):
-            moved = 0
-            while batch := await self._store.run(
-                housekeeping.archive_ended, plan.archive_after, limit=self._pace.size
-            ):
-                moved += batch
-                await self._store.run(upkeep.hold, self._id, self._lease)
-            await self._store.run(upkeep.finish, "archive", plan.archive_interval)
-            self.events.emit(DutyDone("archive", moved))
-        if await self._is_due("analyze", plan.analyze_interval):
-            await self._store.run(lambda transaction: transaction.analyze())
-            await self._store.run(upkeep.finish, "analyze", plan.analyze_interval)
-            self.events.emit(DutyDone("analyze"))
+        every = {
+            name: interval
+            for name, interval in (
+                ("archive", plan.archive_interval),
+                ("analyze", plan.analyze_interval),
+            )
+            if interval
+        }
+        for duty in await self._store.run(upkeep.begin, list(every)):
+            count = await self._archive() if duty == "archive" else await self._analyze()
+            await self._store.run(upkeep.finish, duty, every[duty])
+            self.events.emit(DutyDone(duty, count))
 
-    async def _is_due(self, duty: str, interval: timedelta) -> bool:
-        return bool(interval) and await self._store.run(upkeep.begin, duty)
+    async def _archive(self) -> int:
+        moved = 0
+        while batch := await self._store.run(
+            housekeeping.archive_ended, self._plan.archive_after, limit=self._pace.size
+        ):
+            moved += batch
+            await self._store.run(upkeep.hold, self._id, self._lease)
+        return moved
+
+    async def _analyze(self) -> int:
+        await self._store.run(lambda transaction: transaction.analyze())
+        return 0

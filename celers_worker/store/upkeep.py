@@ -6,7 +6,7 @@ works alike on all three, and one who dies frees it by falling silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -51,10 +51,26 @@ def release(transaction: Transaction, holder: str) -> None:
     )
 
 
-def begin(transaction: Transaction, duty: str) -> bool:
-    """Whether *duty* is due; then it is the caller's, who tells ``finish`` when it is done."""
-    due = or_(upkeep.c.due_at.is_(None), upkeep.c.due_at <= sql.now())
-    return _write(transaction, duty, due, {"due_at": sql.later(_AGAIN.total_seconds())})
+def begin(transaction: Transaction, names: Sequence[str]) -> list[str]:
+    """Which of the duties *names* are due; they are the caller's, who tells ``finish`` of each.
+
+    One that was never heard of is due in an hour: a worker that has just started has more to do.
+    """
+    later = {"due_at": sql.later(_AGAIN.total_seconds())}
+    rows = transaction.connection.execute(
+        select(upkeep.c.name, (upkeep.c.due_at <= sql.now()).label("is_due")).where(
+            upkeep.c.name.in_(names)
+        )
+    ).all()
+    known = {row.name for row in rows}
+    for name in names:
+        if name not in known:
+            transaction.connection.execute(sql.insert_ignore(upkeep).values(name=name, **later))
+    return [
+        row.name
+        for row in rows
+        if row.is_due and _write(transaction, row.name, upkeep.c.due_at <= sql.now(), later)
+    ]
 
 
 def finish(transaction: Transaction, duty: str, every: timedelta) -> None:

@@ -129,7 +129,7 @@ def test_status_tells_who_does_the_upkeep(direct: DirectStore) -> None:
 
     assert done("maintain", "status").err.startswith("No worker has done any upkeep yet.")
     direct.run(upkeep.hold, "worker-7", timedelta(minutes=1))
-    direct.run(upkeep.begin, "analyze")
+    direct.run(upkeep.begin, ["analyze"])
 
     [analyze, janitor] = done("maintain", "status", "--format", "json").json
     assert (janitor["duty"], janitor["holder"]) == ("janitor", "worker-7")

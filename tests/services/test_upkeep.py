@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
@@ -13,6 +15,7 @@ from celers_worker.services.service import Service
 from celers_worker.store import Store
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import tasks, workers
+from celers_worker.store.upkeep import finish
 from tests.services.conftest import MakeStaff
 from tests.services.crews import Staff
 from tests.store import steps
@@ -189,29 +192,42 @@ async def test_a_janitor_that_died_frees_the_upkeep_when_its_lease_has_run_out(
 ) -> None:
     one, other = await make_staff(Celers()), await make_staff(Celers())
     await upkeep(one, "janitor").tick()
+    await let_duties_be_due(store)
     await upkeep(other, "janitor").tick()
     assert not other.seen.of(DutyDone)
     # As if it had been silent since its last tick.
-    execute(direct, "UPDATE celers_upkeep SET expires_at = done_at, due_at = done_at")
+    execute(direct, "UPDATE celers_upkeep SET expires_at = done_at WHERE name = 'janitor'")
     await upkeep(other, "janitor").tick()
     assert {event.duty for event in other.seen.of(DutyDone)} == {"analyze", "archive"}
 
 
-async def test_the_duties_are_done_at_the_first_tick_and_then_when_they_are_due(
+async def let_duties_be_due(store: Store) -> None:
+    for duty in ("analyze", "archive"):
+        await store.run(finish, duty, timedelta(seconds=-1))
+
+
+async def test_the_duties_are_done_when_they_are_due_and_not_when_a_worker_starts(
     make_staff: MakeStaff, store: Store, direct: DirectStore
 ) -> None:
     [task] = await store.enqueue([steps.new_task()])
     await steps.change_task(store, task.id, state="completed")
     staff = await make_staff(Celers(), maintenance__archive_after="0s")
     await upkeep(staff, "janitor").tick()
+    assert staff.seen.of(DutyDone) == []
+    await let_duties_be_due(store)
     await upkeep(staff, "janitor").tick()
-    assert staff.seen.of(DutyDone) == [DutyDone("archive", 1), DutyDone("analyze")]
+    await upkeep(staff, "janitor").tick()
+    done = {(event.duty, event.count) for event in staff.seen.of(DutyDone)}
+    assert done == {("archive", 1), ("analyze", 0)}
+    assert len(staff.seen.of(DutyDone)) == 2
     assert steps.live_rows(direct) == []
 
 
-async def test_a_duty_every_0s_is_off(make_staff: MakeStaff) -> None:
+async def test_a_duty_every_0s_is_off(make_staff: MakeStaff, store: Store) -> None:
     off = {"maintenance__archive_interval": "0s", "maintenance__analyze_interval": "0s"}
     staff = await make_staff(Celers(), **off)
+    await upkeep(staff, "janitor").tick()
+    await let_duties_be_due(store)
     await upkeep(staff, "janitor").tick()
     assert staff.seen.of(DutyDone) == []
 

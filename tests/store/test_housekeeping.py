@@ -163,12 +163,12 @@ async def test_who_stops_lets_another_have_the_upkeep_at_once(store):
 
 
 async def test_a_duty_is_due_once_for_each_of_its_intervals(store):
-    assert await store.run(upkeep.begin, "analyze")
-    assert not await store.run(upkeep.begin, "analyze")  # somebody is at it
+    assert await store.run(upkeep.begin, ["analyze"]) == []  # not at once: in an hour
     await store.run(upkeep.finish, "analyze", timedelta(seconds=-1))
-    assert await store.run(upkeep.begin, "analyze")
+    assert await store.run(upkeep.begin, ["analyze"]) == ["analyze"]
+    assert await store.run(upkeep.begin, ["analyze"]) == []  # somebody is at it
     await store.run(upkeep.finish, "analyze", HOUR)
-    assert not await store.run(upkeep.begin, "analyze")
+    assert await store.run(upkeep.begin, ["analyze"]) == []
     [duty] = await store.run(upkeep.duties)
     assert duty.due_at - duty.done_at == pytest.approx(HOUR, abs=timedelta(seconds=1))
 
