@@ -92,7 +92,10 @@ def show(invocation: Invocation, task_id: UUID, style: str) -> None:
 @format_option
 @click.pass_obj
 def stats(invocation: Invocation, /, by: str, style: str, **chosen: Any) -> None:
-    """Count dead tasks by name and kind of error, the most frequent first."""
+    """Count dead tasks by name and kind of error.
+
+    The most frequent come first.
+    """
     with invocation.store() as store:
         from celers_worker.store import figures
 

@@ -194,7 +194,10 @@ def sizes(invocation: Invocation, style: str) -> None:
 @format_option
 @click.pass_obj
 def partitions(invocation: Invocation, style: str) -> None:
-    """Show the archive's partitions, and when the janitor drops each."""
+    """Show the archive's partitions.
+
+    And when the janitor drops each.
+    """
     from celers_worker.core.retention import longest
     from celers_worker.store import sizes as told
 
@@ -209,7 +212,10 @@ def partitions(invocation: Invocation, style: str) -> None:
 @format_option
 @click.pass_obj
 def status(invocation: Invocation, style: str) -> None:
-    """Show which worker does the upkeep, and when its duties were done and are due."""
+    """Show which worker does the upkeep.
+
+    And when each of its duties was done and is due.
+    """
     from celers_worker.store import upkeep
 
     with invocation.store() as store:
