@@ -6,7 +6,7 @@ Ids rise, so pages are written full; without room a claim splits each of them.
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

@@ -37,6 +37,7 @@ from celers_worker.app.defaults import Declarations, Defaults
 from celers_worker.app.ended import TaskStatus
 from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
 from celers_worker.app.handle import EnqueuedTask
+from celers_worker.app.inspection import Inspection
 from celers_worker.app.piping import Pipe, Piped, batches, batches_sync
 from celers_worker.app.results import TaskId
 from celers_worker.app.schedules import Schedules, Terms
@@ -435,6 +436,11 @@ class Celers:
     def check_status_sync(self, tasks: Iterable[TaskId]) -> dict[UUID, TaskStatus]:
         """``check_status`` without an event loop."""
         return results.check_status_sync(self.client, tasks)
+
+    @property
+    def inspect(self) -> Inspection:
+        """What there is to see of tasks, queues and workers."""
+        return Inspection(self.client)
 
     async def close(self) -> None:
         """Close this loop's connections."""

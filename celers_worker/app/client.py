@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from weakref import WeakKeyDictionary
 
 from msgspec import structs
@@ -120,7 +119,7 @@ class Client:
             connect_timeout=settings.connect_timeout,
             call_timeout=settings.call_timeout,
             pool_size=settings.pool_size,
-            keep_completed=self.config.retention.completed > timedelta(0),
+            keep_completed=self.config.keeps_completed,
         )
 
     def configured(self, handler: Handler) -> Handler:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, cast
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from celers_worker.app import results
 from celers_worker.app.client import Client
 from celers_worker.app.ended import TaskStatus
+from celers_worker.core.changes import CHANGEABLE, Changes
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import TaskNotFound
 from celers_worker.core.task import TaskState
-from celers_worker.store import control, inspect
+from celers_worker.store import change, control, inspect
 from celers_worker.store.results import forget
 
 R = TypeVar("R")
@@ -67,6 +70,77 @@ class EnqueuedTask(Generic[R]):
         wanted = inspect.TaskFilter(ids=[self.id])
         done = self._client.direct().run(control.cancel, wanted, reason)
         return bool(done.cancelled or done.requested)
+
+    async def reschedule(
+        self, *, delay: Duration | None = None, at: datetime | None = None
+    ) -> bool:
+        """Change when the task is due: ``delay`` from now, or ``at``, an aware datetime.
+
+        False: it runs or has ended, and was left alone. Raises TaskNotFound.
+        """
+        return await self._change(Changes(delay=delay, at=at))
+
+    async def update(
+        self,
+        *,
+        priority: int | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Change a waiting task; ``metadata`` is laid over its own, None as a value removes a key.
+
+        False: it runs or has ended, and was left alone. Raises TaskNotFound.
+        """
+        return await self._change(
+            Changes(priority=priority, queue=queue, max_retries=max_retries, metadata=metadata)
+        )
+
+    async def retry(self) -> bool:
+        """Make the task due now; a dead, cancelled or expired one starts anew, under its id.
+
+        False: it runs or has completed, and was left alone. Raises TaskNotFound, and CelersError
+        if a live task has its unique key.
+        """
+        return self._retried(await (await self._client.store()).run(control.retry, self.id))
+
+    def reschedule_sync(self, *, delay: Duration | None = None, at: datetime | None = None) -> bool:
+        """``reschedule`` without an event loop."""
+        return self._change_sync(Changes(delay=delay, at=at))
+
+    def update_sync(
+        self,
+        *,
+        priority: int | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """``update`` without an event loop."""
+        return self._change_sync(
+            Changes(priority=priority, queue=queue, max_retries=max_retries, metadata=metadata)
+        )
+
+    def retry_sync(self) -> bool:
+        """``retry`` without an event loop."""
+        return self._retried(self._client.direct().run(control.retry, self.id))
+
+    async def _change(self, changes: Changes) -> bool:
+        store = await self._client.store()
+        return self._known(await store.run(change.change, self.id, changes)) in CHANGEABLE
+
+    def _change_sync(self, changes: Changes) -> bool:
+        found = self._client.direct().run(change.change, self.id, changes)
+        return self._known(found) in CHANGEABLE
+
+    def _retried(self, found: TaskState | None) -> bool:
+        left_alone = (TaskState.PROCESSING, TaskState.COMPLETED, TaskState.BLOCKED)
+        return self._known(found) not in left_alone
+
+    def _known(self, state: TaskState | None) -> TaskState:
+        if state is None:
+            raise TaskNotFound(f"there is no task {self.id}, or its retention is over.")
+        return state
 
 
 def _state_of(status: TaskStatus) -> TaskState:

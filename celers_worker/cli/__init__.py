@@ -14,8 +14,10 @@ workflow_view  a workflow likewise, and as a drawing
 examination what celers check finds
 enqueue_lines  a task for each line of standard input
 
-worker migrate enqueue task dlq queue workflow schedule workers bench doctor check init: a command
-or a group of commands each.
+task_change task_history queue_figures maintain_view: what is too much for their group's file
+
+worker migrate enqueue task dlq queue workflow schedule workers bench doctor check init stats health
+maintain: a command or a group of commands each.
 """
 
 from celers_worker.cli.program import celers as main

@@ -92,7 +92,17 @@ def _instant(text: str, option: str) -> datetime:
         raise ConfigurationError(f"{option} is {text!r}: the year is out of range.") from None
 
 
+def _pair(text: str, option: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key or set(key) & {'"', "\\"}:
+        raise ConfigurationError(
+            f"{option} is {text[:80]!r}: write KEY=VALUE, without quotes or backslashes in the key."
+        )
+    return key, value
+
+
 DURATION = Checked("duration", _duration)
+PAIR = Checked("key=value", _pair)
 QUEUE = Checked("queue", _queue)
 TASK_NAME = Checked("name", _name)
 SCHEDULE = Checked("schedule", _schedule)
@@ -100,7 +110,9 @@ TASK_ID = Checked("id", _task_id)
 WORKFLOW_ID = Checked("id", _workflow_id)
 INSTANT = Checked("instant", _instant)
 
-STATES = click.Choice([state.value for state in TaskState])
+#: Not a state of its own: pending, and not due yet.
+SCHEDULED = "scheduled"
+STATES = click.Choice([*(state.value for state in TaskState), SCHEDULED])
 
 
 def _options(*decorators: Callable[[Any], Any]) -> Callable[[Function], Function]:
@@ -123,8 +135,21 @@ common_filters = _options(
         metavar="DURATION",
         help="Only older than this, such as 2h: since the enqueue, or since a dead task's death.",
     ),
+    click.option(
+        "--newer-than",
+        type=DURATION,
+        metavar="DURATION",
+        help="Only not older than this, such as 10m.",
+    ),
     click.option("--fingerprint", metavar="TEXT", help="Only with this fingerprint."),
     click.option("--tag", metavar="TEXT", help="Only with this tag."),
+    click.option(
+        "--metadata",
+        multiple=True,
+        type=PAIR,
+        metavar="KEY=VALUE",
+        help="Only with this in their metadata; repeatable.",
+    ),
 )
 live_filters = _options(
     click.option(
@@ -146,7 +171,8 @@ def filter_of(
     """The filter that the options *chosen* describe; *states* goes before theirs."""
     from celers_worker.store.inspect import TaskFilter
 
-    wanted = states or [TaskState(state) for state in chosen.get("states", ())]
+    named = chosen.get("states", ())
+    wanted = states or [TaskState(state) for state in named if state != SCHEDULED]
     return TaskFilter(
         ids=list(dict.fromkeys(ids)),
         states=wanted,
@@ -158,7 +184,25 @@ def filter_of(
         unique_key=chosen.get("unique_key"),
         text=chosen.get("error"),
         older_than=chosen.get("older_than"),
+        newer_than=chosen.get("newer_than"),
+        scheduled=SCHEDULED in named,
+        metadata=dict(chosen.get("metadata", ())),
     )
+
+
+def limited(function: Function) -> Function:
+    """Add ``--limit`` and ``--after`` to a command that lists tasks."""
+    for decorator in (
+        click.option("--after", "--before", "after", type=TASK_ID, metavar="CURSOR", help=_AFTER),
+        click.option(
+            "--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True
+        ),
+    ):
+        function = decorator(function)
+    return function
+
+
+_AFTER = "Go on after this task, the last of an earlier list."
 
 
 def require_choice(
@@ -175,3 +219,8 @@ def require_choice(
         raise ConfigurationError(f"--all means every task: {verb} by ids or filters without it.")
     if ids and filtered:
         raise ConfigurationError(f"{verb} by ids or by filters, not by both.")
+
+
+def unknown(task_id: UUID) -> str:
+    """Say that there is no such task."""
+    return f"there is no task {task_id}, or its retention is over. See: celers task list"

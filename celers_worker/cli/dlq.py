@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from celers_worker.cli import queue_figures
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import (
@@ -15,14 +16,15 @@ from celers_worker.cli.choosing import (
     TASK_ID,
     common_filters,
     filter_of,
+    limited,
     require_choice,
+    unknown,
 )
 from celers_worker.cli.failure import Failed, Interrupted
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import count, format_option, note, say
 from celers_worker.cli.program import Family
 from celers_worker.cli.task import show_list, show_task
-from celers_worker.cli.task_view import unknown
 from celers_worker.core.task import TaskState
 
 if TYPE_CHECKING:
@@ -40,24 +42,23 @@ _limit = click.option(
 
 @click.group("dlq", cls=Family)
 def command() -> None:
-    """List, show, requeue and purge dead tasks."""
+    """List, show, count, requeue and purge dead tasks."""
 
 
 @command.command("list")
 @common_filters
-@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True)
-@click.option("--before", type=TASK_ID, metavar="ID", help="Go on after the last of a list.")
+@limited
 @format_option
 @click.pass_obj
 def list_(
-    invocation: Invocation, /, limit: int, before: UUID | None, style: str, **chosen: Any
+    invocation: Invocation, /, limit: int, after: UUID | None, style: str, **chosen: Any
 ) -> None:
     """List dead tasks, the newest first."""
     with invocation.store() as store:
         from celers_worker.store import inspect
 
         wanted = filter_of(chosen, states=_DEAD)
-        views = store.run(inspect.list_tasks, wanted, limit=limit, before=before)
+        views = store.run(inspect.list_tasks, wanted, limit=limit, before=after)
     show_list(views, style, limit, "celers dlq list", "See the others: celers task list")
 
 
@@ -77,6 +78,30 @@ def show(invocation: Invocation, task_id: UUID, style: str) -> None:
         if view is not None and view.state is not TaskState.FAILED:
             raise Failed(f"{task_id} is {view.state}, not dead. See: celers task show {task_id}")
         show_task(store, task_id, style)
+
+
+@command.command("stats")
+@common_filters
+@click.option(
+    "--by",
+    type=click.Choice(["error", "name"]),
+    default="error",
+    show_default=True,
+    help="A line for each name and kind of error, or for each name.",
+)
+@format_option
+@click.pass_obj
+def stats(invocation: Invocation, /, by: str, style: str, **chosen: Any) -> None:
+    """Count dead tasks by name and kind of error.
+
+    The most frequent come first.
+    """
+    with invocation.store() as store:
+        from celers_worker.store import figures
+
+        wanted = filter_of(chosen, states=_DEAD)
+        found = store.run(figures.count_dead, wanted, by_error=by == "error")
+    queue_figures.show_dead(found, style)
 
 
 @command.command("requeue")

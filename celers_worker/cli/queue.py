@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from celers_worker.cli import queue_figures, task_history
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import QUEUE
@@ -26,6 +27,7 @@ from celers_worker.cli.output import (
     span,
 )
 from celers_worker.cli.program import Family
+from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.names import nearest
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ _STATS = (
 
 @click.group("queue", cls=Family)
 def command() -> None:
-    """List, count, pause, resume and purge queues."""
+    """List, count, pause, resume, purge and audit queues."""
 
 
 @command.command("list")
@@ -76,13 +78,20 @@ def list_(invocation: Invocation, style: str) -> None:
 
 @command.command("stats")
 @click.argument("queue", metavar="[QUEUE]", type=QUEUE, required=False)
+@click.option("--by", type=click.Choice(["name"]), help="A line for each name.")
+@click.option("--ages", is_flag=True, help="How long the due tasks have been waiting.")
 @format_option
 @click.pass_obj
-def stats(invocation: Invocation, queue: str | None, style: str) -> None:
+def stats(
+    invocation: Invocation, queue: str | None, by: str | None, ages: bool, style: str
+) -> None:
     """Count the tasks of the queues by state.
 
-    OLDEST is how long the task that has been due longest has been waiting.
+    OLDEST is how long the task that has been due longest has been waiting. Of those that ended:
+    celers stats
     """
+    if ages and by:
+        raise ConfigurationError("--ages and --by name are two lists: choose one.")
     views = _views(invocation)
     if queue is not None:
         known = [view.name for view in views]
@@ -91,7 +100,9 @@ def stats(invocation: Invocation, queue: str | None, style: str) -> None:
             raise Failed(
                 f"there is no queue {queue!r}.{nearest(queue, known)} See: celers queue list"
             )
-    if style == "json":
+    if ages or by:
+        _show_more(invocation, queue, ages=ages, style=style)
+    elif style == "json":
         documents = [_document(view) for view in views]
         show_document(documents if queue is None else documents[0])
     elif views:
@@ -172,6 +183,19 @@ def purge(invocation: Invocation, queue: str, dry_run: bool, yes: bool) -> None:
     if not finished:
         raise Interrupted(f"{told}; the others still wait.")
     say(f"{told}.")
+
+
+command.add_command(task_history.of_queue)
+
+
+def _show_more(invocation: Invocation, queue: str | None, *, ages: bool, style: str) -> None:
+    from celers_worker.store import figures
+
+    with invocation.store() as store:
+        if ages:
+            queue_figures.show_ages(store.run(figures.ages, queue), style)
+        else:
+            queue_figures.show_names(store.run(figures.count_names, queue), style)
 
 
 def _views(invocation: Invocation) -> Sequence[QueueView]:

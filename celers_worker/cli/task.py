@@ -8,14 +8,16 @@ from uuid import UUID
 
 import click
 
-from celers_worker.cli import result, task_view
+from celers_worker.cli import result, task_change, task_history, task_view
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import (
     DURATION,
+    SCHEDULED,
     TASK_ID,
     common_filters,
     filter_of,
+    limited,
     live_filters,
     require_choice,
 )
@@ -34,24 +36,23 @@ if TYPE_CHECKING:
 
 @click.group("task", cls=Family)
 def command() -> None:
-    """List, show, cancel, retry and wait for tasks."""
+    """List, show, change, cancel, retry and wait for tasks."""
 
 
 @command.command("list")
 @live_filters
 @common_filters
-@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True)
-@click.option("--before", type=TASK_ID, metavar="ID", help="Go on after the last of a list.")
+@limited
 @format_option
 @click.pass_obj
 def list_(
-    invocation: Invocation, /, limit: int, before: UUID | None, style: str, **chosen: Any
+    invocation: Invocation, /, limit: int, after: UUID | None, style: str, **chosen: Any
 ) -> None:
     """List tasks, the newest first."""
     with invocation.store() as store:
         from celers_worker.store import inspect
 
-        views = store.run(inspect.list_tasks, filter_of(chosen), limit=limit, before=before)
+        views = store.run(inspect.list_tasks, filter_of(chosen), limit=limit, before=after)
     show_list(views, style, limit, "celers task list", "Add one: celers enqueue NAME key=value")
 
 
@@ -62,7 +63,7 @@ def show_list(views: list[TaskView], style: str, limit: int, again: str, otherwi
     elif views:
         task_view.show_rows(views)
         if len(views) == limit:
-            note(f"There may be more: {again} --before {views[-1].id}")
+            note(f"There may be more: {again} --after {views[-1].id}")
     else:
         note(f"No such tasks. {otherwise}")
 
@@ -99,7 +100,7 @@ def show(invocation: Invocation, task_id: UUID, style: str) -> None:
 
 def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
     """Print everything about a task."""
-    from celers_worker.store import inspect, progress, results
+    from celers_worker.store import history, inspect, progress, results
 
     view = store.run(inspect.task, task_id)
     if view is None:
@@ -110,6 +111,7 @@ def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
         attempts,
         store.run(results.ending_of, task_id),
         store.run(progress.progress_of, task_id),
+        store.run(history.transitions_of, task_id),
     )
     if style == "json":
         show_document(task_view.full_document(dossier))
@@ -145,7 +147,8 @@ def cancel(
             return
         from celers_worker.store import inspect
 
-        states = [TaskState(state) for state in chosen["states"]] or sorted(LIVE)
+        named = [TaskState(state) for state in chosen["states"] if state != SCHEDULED]
+        states = named if chosen["states"] else sorted(LIVE)
         if ended := [state for state in states if state not in LIVE]:
             raise ConfigurationError(f"tasks that are {ended[0]} have ended: nothing to cancel.")
         wanted = filter_of(chosen, states=states)
@@ -202,19 +205,24 @@ def _cancel_by_id(store: DirectStore, ids: tuple[UUID, ...], reason: str, *, dry
 
 @command.command("retry")
 @click.argument("ids", metavar="ID...", nargs=-1, type=TASK_ID, required=True)
+@dry_run_option
 @click.pass_obj
-def retry(invocation: Invocation, ids: tuple[UUID, ...]) -> None:
+def retry(invocation: Invocation, ids: tuple[UUID, ...], dry_run: bool) -> None:
     """Make tasks due now.
 
     A dead, cancelled or expired task starts anew, with all its attempts.
     """
-    from celers_worker.store import control
+    from celers_worker.store import control, inspect
 
     problems: list[str] = []
     with invocation.store() as store:
         for task_id in dict.fromkeys(ids):
             try:
-                was = store.run(control.retry, task_id)
+                if dry_run:
+                    view = store.run(inspect.task, task_id)
+                    was = None if view is None else view.state
+                else:
+                    was = store.run(control.retry, task_id)
             except StoreError:
                 raise
             except CelersError as error:  # a live task has its unique key
@@ -224,9 +232,11 @@ def retry(invocation: Invocation, ids: tuple[UUID, ...]) -> None:
                 case None:
                     problems.append(task_view.unknown(task_id))
                 case TaskState.PENDING:
-                    say(f"{task_id} is due now.")
+                    say(f"{task_id} {'would be' if dry_run else 'is'} due now.")
                 case TaskState.FAILED | TaskState.CANCELLED | TaskState.EXPIRED:
-                    say(f"{task_id} was {was} and is pending again.")
+                    now = "is" if dry_run else "was"
+                    then = "would be pending again" if dry_run else "is pending again"
+                    say(f"{task_id} {now} {was} and {then}.")
                 case _:
                     problems.append(f"{task_id} is {was}: it was left alone.")
     if problems:
@@ -246,3 +256,7 @@ def wait(invocation: Invocation, task_id: UUID, timeout: timedelta | None) -> No
 
 
 command.add_command(result.command)
+for _one in (task_change.update, task_change.reschedule, task_change.move):
+    command.add_command(_one)
+command.add_command(task_change.reprioritise)
+command.add_command(task_history.of_task)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import click
 
+from celers_worker.cli import task_history
 from celers_worker.cli.output import (
     Column,
     age,
@@ -23,6 +24,7 @@ from celers_worker.core.errors import PayloadError
 from celers_worker.core.task import LIVE, TaskState
 
 if TYPE_CHECKING:
+    from celers_worker.store.history import Transition
     from celers_worker.store.inspect import Attempt, TaskView
     from celers_worker.store.progress import Told
     from celers_worker.store.results import Ending
@@ -47,6 +49,7 @@ class Dossier:
     ending: Ending | None
     told: Told | None = None
     """How far its handler said it was."""
+    trail: Sequence[Transition] = ()
 
     @property
     def result(self) -> Any:
@@ -150,6 +153,7 @@ def full_document(dossier: Dossier) -> dict[str, Any]:
         "runtime": dossier.ending and dossier.ending.runtime,
         "error_type": dossier.ending and dossier.ending.error_type,
         "error_data": dossier.ending and error_data(dossier.ending),
+        "history": [task_history.document(transition) for transition in dossier.trail],
     }
 
 
@@ -175,6 +179,9 @@ def show_page(dossier: Dossier) -> None:
         _show_section(printable(head + by), trace)
     if dossier.ending is not None and (data := error_data(dossier.ending)):
         _show_section("error data", _pretty(data))
+    if dossier.trail:
+        click.echo(f"\n{click.style('history', bold=True)}")
+        task_history.show_rows(dossier.trail)
     if dossier.view.state is TaskState.COMPLETED:
         _show_section("result", result_text(dossier))
 

@@ -152,6 +152,26 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Set it to move tasks to another queue than the code declares.",
         example='"reports"',
     ),
+    "queues.NAME.retention_completed": Description(
+        "How long completed tasks of this queue are kept, whatever [retention] says.",
+        "Set it for a queue whose tasks must be found longer, or are too many to keep.",
+        example='"90d"',
+    ),
+    "queues.NAME.retention_cancelled": Description(
+        "How long cancelled tasks of this queue are kept.",
+        "Set it if [retention] does not suit this queue.",
+        example='"30d"',
+    ),
+    "queues.NAME.retention_expired": Description(
+        "How long expired tasks of this queue are kept.",
+        "Set it if [retention] does not suit this queue.",
+        example='"1d"',
+    ),
+    "queues.NAME.retention_dead": Description(
+        "How long the dead letter queue keeps tasks of this queue.",
+        "Set it if [retention] does not suit this queue.",
+        example='"90d"',
+    ),
     "handlers.NAME.concurrency": Description(
         "Tasks of this name that one worker runs at once.",
         "Set it to protect what this handler uses.",
@@ -285,6 +305,26 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "retention.ticks": Description(
         "How long it is kept what became of the ticks of schedules.",
         "Lower it to save space. A schedule that no worker has declared for so long is forgotten.",
+    ),
+    "retention.history": Description(
+        "How long the audit trail of the queues that have one is kept.",
+        "Raise it if an audit looks further back; see `celers queue history`.",
+    ),
+    "maintenance.archive_interval": Description(
+        "How often tasks that CeleRS's own workers finished go to the archive; 0s: never.",
+        "Lower it if they are many. What our workers finish goes there at once.",
+    ),
+    "maintenance.archive_after": Description(
+        "How long such a task stays where CeleRS's programs can see it.",
+        "Raise it if they look for it longer; its retention counts from its end all the same.",
+    ),
+    "maintenance.stuck_after": Description(
+        "How long a task may be running without saying which worker has it.",
+        "Raise it if CeleRS's own workers run longer tasks; those of our workers have a lease.",
+    ),
+    "maintenance.analyze_interval": Description(
+        "How often the database counts its tables anew for its planner; 0s: never.",
+        "Lower it if the number of tasks changes a lot.",
     ),
     "metrics.host": Description(
         "The address to serve metrics and health at.",

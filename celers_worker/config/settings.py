@@ -96,7 +96,7 @@ class WorkerSettings(Table, frozen=True):
 
 
 class QueueSettings(Table, frozen=True):
-    """One queue."""
+    """One queue. Its retention goes before that of [retention]."""
 
     concurrency: Annotated[int | None, _PERMITS] = None
     backoff: Annotated[str | None, Strategy()] = None
@@ -107,6 +107,10 @@ class RouteSettings(Table, frozen=True):
     """One rule: where the tasks go whose name matches."""
 
     queue: Annotated[str, QueueName()]
+    retention_completed: Annotated[timedelta | None, _ANY] = None
+    retention_cancelled: Annotated[timedelta | None, _ANY] = None
+    retention_expired: Annotated[timedelta | None, _ANY] = None
+    retention_dead: Annotated[timedelta | None, _ANY] = None
 
 
 class HandlerSettings(Table, frozen=True):
@@ -155,6 +159,16 @@ class LimitSettings(Table, frozen=True):
 
     arguments: Annotated[int, Whole(1, MAX_BYTES)] = SIZE_LIMIT
     result: Annotated[int, Whole(1, MAX_BYTES)] = SIZE_LIMIT
+    history: Annotated[timedelta, _ANY] = timedelta(days=30)
+
+
+class MaintenanceSettings(Table, frozen=True):
+    """What one of the workers does for all of them, by the way; 0s turns a duty off."""
+
+    archive_interval: Annotated[timedelta, _ANY] = timedelta(days=1)
+    archive_after: Annotated[timedelta, _ANY] = timedelta(days=1)
+    stuck_after: Annotated[timedelta, _POSITIVE] = timedelta(hours=1)
+    analyze_interval: Annotated[timedelta, _ANY] = timedelta(days=7)
 
 
 class MetricsSettings(Table, frozen=True):
@@ -177,6 +191,7 @@ TABLES: Mapping[str, type[Table]] = {
     "worker": WorkerSettings,
     "retention": RetentionSettings,
     "limits": LimitSettings,
+    "maintenance": MaintenanceSettings,
     "metrics": MetricsSettings,
     "log": LogSettings,
 }
@@ -201,6 +216,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     schedules: Mapping[str, ScheduleSettings] = msgspec.field(default_factory=dict)
     retention: RetentionSettings = RetentionSettings()
     limits: LimitSettings = LimitSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
@@ -239,6 +255,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def other_queues_limit(self) -> int | None:
         """The limit of each queue that is not in queue_limits; None: they are not served."""
         return None if self.worker.queues else self._default_limit
+
+    @property
+    def retention_by_queue(self) -> dict[str, dict[str, timedelta]]:
+        """The queues with a retention of their own, by the keys of [retention]."""
+        found: dict[str, dict[str, timedelta]] = {}
+        for name, settings in self.queues.items():
+            for key in ("completed", "cancelled", "expired", "dead"):
+                age = getattr(settings, f"retention_{key}")
+                if age is not None:
+                    found.setdefault(name, {})[key] = age
+        return found
+
+    @property
+    def keeps_completed(self) -> bool:
+        """Whether tasks that completed are archived at all, of any queue."""
+        own = [ages.get("completed") for ages in self.retention_by_queue.values()]
+        return any(age for age in (self.retention.completed, *own))
 
     @property
     def _default_limit(self) -> int:

@@ -236,6 +236,14 @@ class ScheduleUnreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class DutyDone:
+    """A duty of the upkeep that is due now and then was done, for so many tasks."""
+
+    duty: str
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class QueuesCounted:
     """The state of the queues, for gauges."""
 

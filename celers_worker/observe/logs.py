@@ -255,6 +255,7 @@ class _Details:
         fact.TaskEnded: "ended",
         fact.TasksPruned: "pruned",
         fact.TicksFired: "fired",
+        fact.DutyDone: "upkept",
     }
 
     def __init__(self, log: Any) -> None:
@@ -281,6 +282,9 @@ class _Details:
 
     def pruned(self, event: fact.TasksPruned) -> None:
         self._log.debug("finished tasks pruned", **event.counts)
+
+    def upkept(self, event: fact.DutyDone) -> None:
+        self._log.debug("upkeep done", duty=event.duty, tasks=event.count)
 
 
 def _of(task: Task) -> Mapping[str, Any]:

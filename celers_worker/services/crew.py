@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from msgspec.structs import asdict
+
 from celers_worker.config import Config
 from celers_worker.core.events import Events
 from celers_worker.core.handler import Registry
@@ -18,7 +20,7 @@ from celers_worker.services.conductor import Conductor
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.host import Offers, WorkerHost
 from celers_worker.services.identity import Identity
-from celers_worker.services.janitor import Janitor
+from celers_worker.services.janitor import Janitor, UpkeepPlan
 from celers_worker.services.listener import Listener
 from celers_worker.services.permits import Permits
 from celers_worker.services.poller import Poller
@@ -159,20 +161,20 @@ def _upkeep(work: Work) -> tuple[Service, ...]:
         store,
         interval=settings.reap_interval.total_seconds(),
         max_crashes=settings.max_crashes,
+        stuck=work.config.maintenance.stuck_after,
     )
     retention = work.config.retention
     janitor = Janitor(
         events,
         store,
         interval=settings.janitor_interval.total_seconds(),
-        retention={
-            "completed": retention.completed,
-            "cancelled": retention.cancelled,
-            "expired": retention.expired,
-            "dead": retention.dead,
-            "results": retention.results,
-        },
-        ticks=retention.ticks,
+        plan=UpkeepPlan(
+            retention=asdict(retention),
+            by_queue=work.config.retention_by_queue,
+            archive_interval=work.config.maintenance.archive_interval,
+            archive_after=work.config.maintenance.archive_after,
+            analyze_interval=work.config.maintenance.analyze_interval,
+        ),
     )
     conductor = Conductor(events, store, interval=settings.reap_interval.total_seconds())
     return (reaper, janitor, conductor, *surveyor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celers_worker.core.events import Events, TasksReaped
 from celers_worker.services.service import Service
 from celers_worker.store import Store, maintenance
@@ -16,10 +18,19 @@ class Reaper(Service):
 
     name = "reaper"
 
-    def __init__(self, events: Events, store: Store, *, interval: float, max_crashes: int) -> None:
+    def __init__(
+        self,
+        events: Events,
+        store: Store,
+        *,
+        interval: float,
+        max_crashes: int,
+        stuck: timedelta = maintenance.STUCK,
+    ) -> None:
         super().__init__(events, interval=interval)
         self._store = store
         self._max_crashes = max_crashes
+        self._stuck = stuck
         self._ticks = 0
 
     async def tick(self) -> bool:
@@ -29,7 +40,7 @@ class Reaper(Service):
             self._ticks += 1
             return False
         reaped = await self._store.run(
-            maintenance.reap, max_crashes=self._max_crashes, orphans=thorough
+            maintenance.reap, max_crashes=self._max_crashes, orphans=thorough, stuck=self._stuck
         )
         if reaped.released or reaped.buried:
             self._store.levels.forget()

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, or_, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from celers_worker.core.task import ARCHIVED, LIVE, TaskState
@@ -28,7 +28,9 @@ from celers_worker.store.transaction import Transaction
 class TaskFilter:
     """Which tasks are meant; all that is given must hold. ``text`` is looked for in the error.
 
-    ``older_than`` is the age of a dead task's death, and of another's enqueue.
+    ``older_than`` and ``newer_than`` are the age of a dead task's death, and of another's enqueue.
+    ``states`` may be left empty; ``scheduled`` adds those that are pending but not due yet.
+    ``metadata`` compares values of the top level as text.
     """
 
     ids: Sequence[UUID] = ()
@@ -41,6 +43,9 @@ class TaskFilter:
     unique_key: str | None = None
     text: str | None = None
     older_than: timedelta | None = None
+    newer_than: timedelta | None = None
+    scheduled: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +109,21 @@ def task(transaction: Transaction, task_id: UUID) -> TaskView | None:
 def list_tasks(
     transaction: Transaction, wanted: TaskFilter, *, limit: int = 50, before: UUID | None = None
 ) -> list[TaskView]:
-    """The newest tasks first; *before* continues after the last of an earlier page."""
-    found: list[TaskView] = []
-    for table in _tables(wanted.states):
+    """The newest tasks first; *before* continues after the last of an earlier page.
+
+    A page is one statement, so that a task which moves from table to table meanwhile is on it once;
+    and as it keeps its id, it is on one page only.
+    """
+    pages = []
+    for table in _tables(wanted):
         query = _views(table).where(*conditions(table, wanted))
         if before is not None:
             query = query.where(table.c.id < before)
-        rows = transaction.connection.execute(query.order_by(table.c.id.desc()).limit(limit))
-        found += [_task_view(row) for row in rows]
-    return sorted(found, key=lambda view: view.id, reverse=True)[:limit]
+        page = query.order_by(table.c.id.desc()).limit(limit).subquery()
+        pages.append(select(*page.c))
+    every = union_all(*pages).subquery("page")
+    rows = transaction.connection.execute(select(*every.c).order_by(every.c.id.desc()).limit(limit))
+    return [_task_view(row) for row in rows]
 
 
 def count_tasks(transaction: Transaction, wanted: TaskFilter) -> int:
@@ -121,7 +132,7 @@ def count_tasks(transaction: Transaction, wanted: TaskFilter) -> int:
         transaction.connection.execute(
             select(func.count()).select_from(table).where(*conditions(table, wanted))
         ).scalar_one()
-        for table in _tables(wanted.states)
+        for table in _tables(wanted)
     )
 
 
@@ -149,8 +160,12 @@ def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.ids:
         found.append(table.c.id.in_(wanted.ids))
-    if wanted.states:
-        found.append(table.c.state.in_([state.value for state in wanted.states]))
+    in_state = [table.c.state == sql.state(state) for state in wanted.states]
+    if wanted.scheduled:
+        later = table.c.scheduled_at > sql.now()
+        in_state.append(and_(table.c.state == sql.state(TaskState.PENDING), later))
+    if in_state:
+        found.append(or_(*in_state))
     same = {
         "queue_name": wanted.queue,
         "task_name": wanted.name,
@@ -165,18 +180,23 @@ def conditions(table: Any, wanted: TaskFilter) -> list[ColumnElement[bool]]:
         found.append(
             func.lower(table.c.error_message).contains(wanted.text.lower(), autoescape=True)
         )
+    instant = table.c.failed_at if table is dead_letters else table.c.created_at
     if wanted.older_than is not None:
-        instant = table.c.failed_at if table is dead_letters else table.c.created_at
         found.append(instant < sql.later(-wanted.older_than.total_seconds()))
+    if wanted.newer_than is not None:
+        found.append(instant >= sql.later(-wanted.newer_than.total_seconds()))
+    found += [
+        sql.json_text(table.c.metadata, key) == value for key, value in wanted.metadata.items()
+    ]
     return found
 
 
-def _tables(states: Sequence[TaskState]) -> list[Any]:
-    wanted = frozenset(states or TaskState)
+def _tables(wanted: TaskFilter) -> list[Any]:
+    states = frozenset(wanted.states) | ({TaskState.PENDING} if wanted.scheduled else frozenset())
     return [
         table
         for table, held in ((tasks, LIVE), (archive, ARCHIVED), (dead_letters, {TaskState.FAILED}))
-        if wanted & held
+        if not states or states & held
     ]
 
 

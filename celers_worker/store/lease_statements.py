@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     Delete,
+    Double,
     Insert,
     Integer,
     Select,
@@ -97,16 +98,19 @@ ORPHANS_OF: Select[Any] = (
     .limit(bindparam("room", type_=Integer))
     .with_for_update(skip_locked=True)
 )
-#: Tasks whose worker's row is gone altogether, or that a foreign worker took an hour ago.
+_since = func.coalesce(tasks.c.started_at, tasks.c.created_at)
+_IS_ORPHAN = (
+    tasks.c.state == PROCESSING,
+    or_(
+        and_(tasks.c.worker_id.is_not(None), ~_alive),
+        and_(tasks.c.worker_id.is_(None), _since < sql.later(bindparam("stuck", type_=Double))),
+    ),
+)
+COUNT_ORPHANS: Select[Any] = select(func.count()).select_from(tasks).where(*_IS_ORPHAN)
+#: Tasks whose worker's row is gone altogether, or that a foreign worker took so long ago.
 ORPHANS: Select[Any] = (
     select(*_ORPHANED)
-    .where(
-        tasks.c.state == PROCESSING,
-        or_(
-            and_(tasks.c.worker_id.is_not(None), ~_alive),
-            and_(tasks.c.worker_id.is_(None), tasks.c.started_at < sql.later(-3600)),
-        ),
-    )
+    .where(*_IS_ORPHAN)
     .limit(bindparam("room", type_=Integer))
     .with_for_update(skip_locked=True)
 )

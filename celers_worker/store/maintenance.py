@@ -11,8 +11,9 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
+from celers_worker.core.retention import NO_QUEUE, ages_of, longest
 from celers_worker.core.task import ARCHIVED, TaskState
-from celers_worker.store import lease_statements, sql, statements
+from celers_worker.store import history, lease_statements, sql, statements
 from celers_worker.store.schema import (
     archive,
     attempts,
@@ -56,6 +57,10 @@ class Reaped:
     released: Sequence[UUID]
     buried: Sequence[UUID]
     more: bool
+
+
+#: A foreign worker renews no lease and may leave no name: after so long its task is taken back.
+STUCK = timedelta(hours=1)
 
 
 # --- leases ---
@@ -137,18 +142,26 @@ def recover(transaction: Transaction, worker: str, known: Iterable[UUID]) -> int
 
 
 def reap(
-    transaction: Transaction, *, max_crashes: int, orphans: bool = False, limit: int = 500
+    transaction: Transaction,
+    *,
+    max_crashes: int,
+    orphans: bool = False,
+    stuck: timedelta = STUCK,
+    limit: int = 500,
 ) -> Reaped:
     """Take back up to *limit* tasks of workers whose leases ran out, or bury them as poison.
 
     *orphans* looks through every task that is processing, also for those whose worker's row is
-    gone. The rows are locked and the absence of a live worker is part of the same statement, and
-    a lease that ran out is never renewed: no task of a live worker is ever touched.
+    gone, and for those that have been running for longer than *stuck* without naming a worker. The
+    rows are locked and the absence of a live worker is part of the same statement, and a lease that
+    ran out is never renewed: no task of a live worker is ever touched.
     """
     lost = list(transaction.connection.execute(lease_statements.LOST_WORKERS).scalars())
     rows: Sequence[Any] = ()
     if orphans:
-        rows = transaction.connection.execute(lease_statements.ORPHANS, {"room": limit}).all()
+        rows = transaction.connection.execute(
+            lease_statements.ORPHANS, {"room": limit, "stuck": -stuck.total_seconds()}
+        ).all()
     elif lost:
         rows = transaction.connection.execute(
             lease_statements.ORPHANS_OF, {"lost": lost, "room": limit}
@@ -200,33 +213,43 @@ def _take_back(
 # --- retention ---
 
 
+def count_orphans(transaction: Transaction, *, stuck: timedelta = STUCK) -> int:
+    """How many tasks ``reap`` would take back now, the orphans among them."""
+    values = {"stuck": -stuck.total_seconds()}
+    return int(transaction.connection.execute(lease_statements.COUNT_ORPHANS, values).scalar_one())
+
+
 def prune(
-    transaction: Transaction, retention: Mapping[str, timedelta], *, limit: int = 1_000
+    transaction: Transaction,
+    retention: Mapping[str, timedelta],
+    *,
+    by_queue: Mapping[str, Mapping[str, timedelta]] = NO_QUEUE,
+    limit: int = 1_000,
 ) -> dict[str, int]:
-    """Delete up to *limit* rows of each table past their time, by the keys of ``[retention]``."""
-    counts = {
-        state.value: _delete_old(
-            transaction,
-            archive,
-            archive.c.completed_at,
-            retention[state.value],
-            limit,
-            archive.c.state == state.value,
-        )
-        for state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED)
-    }
-    counts["dead"] = _delete_old(
-        transaction, dead_letters, dead_letters.c.failed_at, retention["dead"], limit
-    )
+    """Delete up to *limit* rows of each kind past their time, by the keys of ``[retention]``.
+
+    *by_queue* goes before *retention* for the queues and keys that it names.
+    """
+    counts = {}
+    for state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED):
+        instant, of_state = archive.c.completed_at, archive.c.state == state.value
+        ages = ages_of(state.value, retention, by_queue)
+        counts[state.value] = _prune_tasks(transaction, archive, instant, ages, limit, of_state)
+    ages = ages_of("dead", retention, by_queue)
+    instant = dead_letters.c.failed_at
+    counts["dead"] = _prune_tasks(transaction, dead_letters, instant, ages, limit)
     kept_by_default = results.c.expires_at.is_(None)
     counts["results"] = _delete_old(
         transaction, results, results.c.created_at, retention["results"], limit, kept_by_default
     ) + _delete_old(transaction, results, results.c.expires_at, timedelta(0), limit)
     counts["attempts"] = _delete_old(
-        transaction, attempts, attempts.c.failed_at, max(retention.values()), limit
+        transaction, attempts, attempts.c.failed_at, longest(retention, by_queue), limit
+    )
+    counts["history"] = history.prune(
+        transaction, retention.get("history", longest(retention, by_queue)), limit=limit
     )
     counts["progress"] = _delete_old(
-        transaction, progress, progress.c.updated_at, max(retention.values()), limit
+        transaction, progress, progress.c.updated_at, longest(retention, by_queue), limit
     )
     counts["workflows"] = prune_workflows(transaction, retention, limit=limit)
     transaction.connection.execute(
@@ -236,9 +259,36 @@ def prune(
     return counts
 
 
-def keep_partitions(transaction: Transaction, retention: Mapping[str, timedelta]) -> None:
+def keep_partitions(
+    transaction: Transaction,
+    retention: Mapping[str, timedelta],
+    *,
+    by_queue: Mapping[str, Mapping[str, timedelta]] = NO_QUEUE,
+) -> None:
     """Make the archive's coming partitions and drop the old ones, where there are any."""
-    transaction.keep_partitions(max(retention[state.value] for state in ARCHIVED))
+    keys = [state.value for state in ARCHIVED]
+    transaction.keep_partitions(longest(retention, by_queue, keys=keys))
+
+
+def _prune_tasks(
+    transaction: Transaction,
+    table: Any,
+    instant: Any,
+    ages: Mapping[str | None, timedelta],
+    limit: int,
+    *also: Any,
+) -> int:
+    named = [queue for queue in ages if queue is not None]
+    deleted = 0
+    for queue, age in ages.items():
+        if queue is not None:
+            of_queue = [table.c.queue_name == queue]
+        else:
+            of_queue = [table.c.queue_name.not_in(named)] if named else []
+        room = limit - deleted
+        if room > 0:
+            deleted += _delete_old(transaction, table, instant, age, room, *also, *of_queue)
+    return deleted
 
 
 def _delete_old(

@@ -73,6 +73,11 @@ class MySQLTransaction(Transaction):
             self.connection.execute(text("SET time_zone = :zone"), {"zone": ours})
         return float(offset)
 
+    def analyze(self) -> None:
+        """Count anew what the planner guesses by."""
+        tables = "celers_tasks, celers_task_archive, celers_dead_letter_queue, celers_task_attempts"
+        self.connection.exec_driver_sql(f"ANALYZE TABLE {tables}")
+
     def _sweep(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
         """Probe by probe: neither server bounds a scan in a subquery by a value from outside it.
 

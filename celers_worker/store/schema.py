@@ -379,5 +379,42 @@ schedule_ticks = Table(
     **_MYSQL,
 )
 
+#: The queues whose tasks leave a trail. While it is empty there are no triggers; see history.
+audited = Table(
+    "celers_history_queues",
+    metadata,
+    Column("name", _name(128), primary_key=True),
+    Column("since", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    **_MYSQL,
+)
+
+#: The audit trail: a row for each change of a task's state, written by triggers.
+history = Table(
+    "celers_task_history",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("task_id", Id(), nullable=False),
+    Column("state", _name(20), nullable=False),
+    Column("timestamp", UtcDateTime(), nullable=False, server_default=sql.column_now()),
+    Column("worker_id", _name(255)),
+    Column("message", _long_text()),
+    Column("queue_name", _name(128), nullable=False, server_default=""),
+    Column("lease", BigInteger, nullable=False, server_default="0"),
+    Index("idx_history_task_id", "task_id", "id"),
+    **_MYSQL,
+)
+
+#: Who does the upkeep, and when each of its duties is due again.
+upkeep = Table(
+    "celers_upkeep",
+    metadata,
+    Column("name", _name(64), primary_key=True),
+    Column("holder", _name(255)),
+    Column("expires_at", UtcDateTime()),
+    Column("done_at", UtcDateTime()),
+    Column("due_at", UtcDateTime()),
+    **_MYSQL,
+)
+
 #: The columns that travel with a task when it moves between tables.
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in tasks.columns)

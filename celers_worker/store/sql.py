@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Insert, Integer, String, Table, literal_column
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Insert,
+    Integer,
+    String,
+    Table,
+    literal,
+    literal_column,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
 from sqlalchemy.sql.functions import FunctionElement
@@ -21,6 +30,11 @@ def state(value: TaskState) -> ColumnElement[str]:
 def integer(value: int) -> ColumnElement[int]:
     """A number as a literal, for columns of a SELECT, where a bound one would have no type."""
     return literal_column(str(value), Integer)
+
+
+def words(value: str) -> ColumnElement[str]:
+    """Words of ours as a literal, for columns of a SELECT, where bound ones have no type."""
+    return literal_column(f"'{value}'", String)
 
 
 class now(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
@@ -153,6 +167,72 @@ def _has_tag_sqlite(element: has_tag, compiler: Any, **options: Any) -> str:
     # Not every document is JSON: other programs write too, and SQLite checks nothing.
     sound = f"CASE WHEN json_valid({document}) THEN {document} ELSE '{{}}' END"
     return f"EXISTS (SELECT 1 FROM json_each({sound}, '$.tags') AS t WHERE t.value = {tag})"
+
+
+class before_colon(FunctionElement[str]):  # noqa: N801 - it reads as the SQL it stands for
+    """``before_colon(text)``: what stands before the first colon; all of it where there is none."""
+
+    type = String()
+    inherit_cache = True
+    name = "before_colon"
+
+
+@compiles(before_colon, "postgresql")
+def _before_postgresql(element: before_colon, compiler: Any, **options: Any) -> str:
+    return f"split_part({compiler.process(element.clauses, **options)}, ':', 1)"
+
+
+@compiles(before_colon, "mysql")
+@compiles(before_colon, "mariadb")
+def _before_mysql(element: before_colon, compiler: Any, **options: Any) -> str:
+    return f"SUBSTRING_INDEX({compiler.process(element.clauses, **options)}, ':', 1)"
+
+
+@compiles(before_colon, "sqlite")
+def _before_sqlite(element: before_colon, compiler: Any, **options: Any) -> str:
+    whole = compiler.process(element.clauses, **options)
+    return f"substr({whole}, 1, instr({whole} || ':', ':') - 1)"
+
+
+class json_text(FunctionElement[str]):  # noqa: N801 - it reads as the SQL function it stands for
+    """``json_text(document, key)``: the value at a key of the top level as text, else NULL."""
+
+    type = String()
+    inherit_cache = True
+    name = "json_text"
+
+    def __init__(self, document: ColumnElement[Any], key: str) -> None:
+        super().__init__(document, literal(key, String))
+
+
+@compiles(json_text, "postgresql")
+def _json_postgresql(element: json_text, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({document} ->> CAST({key} AS text))"
+
+
+# The others want a path; a key with a quote or a backslash has none here.
+
+
+@compiles(json_text, "mysql")
+@compiles(json_text, "mariadb")
+def _json_mysql(element: json_text, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"""JSON_UNQUOTE(JSON_EXTRACT({document}, CONCAT('$."', {key}, '"')))"""
+
+
+@compiles(json_text, "sqlite")
+def _json_sqlite(element: json_text, compiler: Any, **options: Any) -> str:
+    document, key = element.clauses
+    text = compiler.process(document, **options)
+    # Each has a bind of its own: a positional one cannot be named twice.
+    first, second = (f"""('$."' || {compiler.process(key, **options)} || '"')""" for _ in range(2))
+    # True and false would be 1 and 0; and one row with a broken document would refuse them all.
+    return (
+        f"(CASE WHEN json_valid({text}) THEN CASE json_type({text}, {first}) "
+        f"WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
+        f"ELSE CAST(json_extract({text}, {second}) AS TEXT) END END)"
+    )
 
 
 class column_now(expression.ColumnElement[Any]):  # noqa: N801 - it reads as the SQL it stands for

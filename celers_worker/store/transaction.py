@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Select, Table
 
 from celers_worker.core.outcome import (
     Cancelled,
@@ -30,9 +30,10 @@ from celers_worker.core.outcome import (
     Settlement,
 )
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task, TaskState
-from celers_worker.store import result_statements, statements, sweeps
+from celers_worker.store import result_statements, sql, statements, sweeps
 from celers_worker.store.capacity import check_room
 from celers_worker.store.levels import Level, Levels
+from celers_worker.store.schema import archive
 from celers_worker.store.unique import UniqueEnqueue
 from celers_worker.store.values import adopted_values, chunks, new_values, result_values
 from celers_worker.store.workflow import foreign, progress
@@ -123,6 +124,10 @@ class Transaction:
             rows = self._sweep(demand)
         return [row for row in rows if row[0] != sweeps.UNADOPTED]
 
+    def levels_of(self, demand: Demand) -> list[tuple[str, int, datetime, datetime]]:
+        """``sweep`` for people: it changes nothing, so what was not adopted yet is queue ""."""
+        return self._sweep(demand)
+
     def settle(
         self, worker: str, settlements: Sequence[Settlement], *, keep_completed: bool = True
     ) -> set[UUID]:
@@ -185,6 +190,18 @@ class Transaction:
 
     def keep_partitions(self, retention: timedelta) -> None:
         """Make and drop partitions of the archive; only PostgreSQL has them."""
+
+    def newest_ended(
+        self, query: Callable[[Table], Select[Any]], window: timedelta, *, limit: int
+    ) -> Sequence[Any]:
+        """Up to *limit* rows of the archive, the newest that ended within *window*."""
+        since = archive.c.completed_at > sql.later(-window.total_seconds())
+        newest = query(archive).where(since).order_by(archive.c.completed_at.desc()).limit(limit)
+        return self.connection.execute(newest).all()
+
+    def analyze(self) -> None:
+        """Let the planner know the tables as they are; the whole of it once a week."""
+        self.connection.exec_driver_sql("PRAGMA optimize")
 
     # --- the parts that maintenance and control use too ---
 

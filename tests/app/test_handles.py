@@ -16,6 +16,7 @@ from celers_worker import (
     Celers,
     Context,
     Dead,
+    Options,
     ResultTimeout,
     Snooze,
     TaskFailed,
@@ -347,3 +348,79 @@ async def test_a_task_in_an_unknown_state_of_a_newer_version_is_no_crash(
     task = await app.enqueue("work")
     await change_task(await app.client.store(), task.id, state="blocked")
     assert await task.state() is TaskState.BLOCKED
+
+
+# --- changing it, making it due again ---
+
+
+async def test_a_waiting_task_is_rescheduled_and_updated_by_its_handle(
+    app: Celers, direct: DirectStore
+) -> None:
+    task = await app.enqueue("work", options=Options(delay="1h"))
+    assert await task.reschedule(delay="2h")
+    assert await task.update(priority=7, queue="other", max_retries=1, metadata={"who": "ada"})
+    [row] = live_rows(direct)
+    assert 7_200 <= (row.scheduled_at - row.created_at).total_seconds() < 7_300
+    assert (row.priority, row.queue_name, row.max_retries) == (7, "other", 1)
+    assert row.metadata == {"who": "ada"}
+    assert await asyncio.to_thread(task.reschedule_sync, delay="0s")
+    assert await asyncio.to_thread(task.update_sync, priority=8)
+    assert live_rows(direct)[0].priority == 8
+
+
+async def test_a_task_that_has_ended_is_not_changed(app: Celers) -> None:
+    @app.task()
+    def work() -> None: ...
+
+    task = await ended(app)
+    assert not await task.reschedule(delay="1h")
+    assert not await task.update(priority=7)
+    assert not await task.retry()
+    assert await task.state() is TaskState.COMPLETED
+
+
+async def test_a_dead_task_is_retried_by_its_handle_under_its_id(app: Celers) -> None:
+    calls = []
+
+    @app.task(max_retries=0)
+    def work() -> str:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("not yet")
+        return "done"
+
+    task = await ended(app)
+    assert await task.state() is TaskState.FAILED
+    assert await task.retry()
+    assert await task.state() is TaskState.PENDING
+    assert await asyncio.to_thread(task.retry_sync)
+    await testing.drain(app)
+    assert await task.result() == "done"
+
+
+async def test_a_task_that_never_was_cannot_be_changed(app: Celers) -> None:
+    task = app.task_by_id(uuid4())
+    for change in (task.retry(), task.update(priority=1), task.reschedule(delay=1)):
+        with pytest.raises(TaskNotFound):
+            await change
+
+
+async def test_an_application_looks_at_its_tasks_and_queues(app: Celers) -> None:
+    @app.task(queue="mail")
+    def work() -> None: ...
+
+    done = await ended(app)
+    waiting = await app.enqueue("later", options=Options(delay="1h", metadata={"who": "ada"}))
+    look = app.inspect
+    assert (await look.task(done.id)).state is TaskState.COMPLETED
+    assert [view.id for view in await look.tasks()] == [waiting.id, done.id]
+    assert [view.id for view in await look.tasks(limit=1, after=waiting.id)] == [done.id]
+    assert [view.id for view in await look.tasks(state="completed", newer_than="1h")] == [done.id]
+    assert await look.count(metadata={"who": "ada"}, scheduled=True) == 1
+    assert [queue.name for queue in await look.queues()] == ["default"]
+    assert await look.history(done.id) == []
+    assert await look.workers() == []
+    [group] = (await look.figures(by="name")).groups
+    assert (group.key, group.completed) == ("work", 1)
+    with pytest.raises(TaskNotFound):
+        await look.task(uuid4())

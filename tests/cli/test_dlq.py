@@ -163,3 +163,22 @@ def test_purge_without_a_terminal_must_be_confirmed(direct: DirectStore) -> None
         "Delete 2 dead tasks for good? Nobody can be asked here: confirm with --yes."
     ]
     assert rows.counts(direct) == {"failed": 2}
+
+
+def test_stats_count_the_dead_by_name_and_kind_of_error(direct: DirectStore) -> None:
+    rows.dead(direct, 2, error="ValueError: no such user 1", name="send")
+    rows.dead(direct, 1, error="ValueError: no such user 2", name="send")
+    rows.dead(direct, 1, error="TimeoutError", name="send")
+    rows.dead(direct, 1, error="ValueError: x", name="other", queue="b")
+
+    head, *lines = done("dlq", "stats").lines
+    assert head.split() == ["DEAD", "NAME", "ERROR", "RUNS", "FIRST", "LAST"]
+    assert [line.split()[:3] for line in lines] == [
+        ["3", "send", "ValueError"],
+        ["1", "other", "ValueError"],
+        ["1", "send", "TimeoutError"],
+    ]
+    by_name = done("dlq", "stats", "--by", "name", "--format", "json").json
+    assert [(one["name"], one["count"]) for one in by_name] == [("send", 4), ("other", 1)]
+    assert done("dlq", "stats", "-q", "b", "--format", "json").json[0]["count"] == 1
+    assert done("dlq", "stats", "-q", "none").err == "No task is dead.\n"

@@ -40,7 +40,8 @@ def test_every_command_has_a_help_that_says_what_it_does() -> None:
 
 
 def test_the_help_of_the_program_and_its_groups_is_cut_nowhere() -> None:
-    for path in ((), ("task",), ("dlq",), ("queue",), ("schedule",), ("migrate",), ("workers",)):
+    families = ("task", "dlq", "queue", "schedule", "workflow", "migrate", "workers", "maintain")
+    for path in ((), *((family,) for family in families)):
         assert "..." not in done(*path, "--help").out.partition("Commands:")[2]
 
 
@@ -93,8 +94,8 @@ def test_without_a_command_the_help_is_shown_and_the_usage_is_wrong() -> None:
         ),
         (
             ["queue", "zzz"],
-            "celers queue has no command 'zzz'. There are: list, pause, purge, resume, stats. "
-            "See: celers queue --help",
+            "celers queue has no command 'zzz'. There are: history, list, pause, purge, resume, "
+            "stats. See: celers queue --help",
         ),
         (
             ["task", "list", "--quue", "x"],

@@ -284,6 +284,10 @@ DETAILS: dict[str, tuple[object, dict[str, Any]]] = {
         {"level": "debug", "event": "task ended", "outcome": "completed", "seconds": 0.1235}
         | OF_TASK,
     ),
+    "upkeep": (
+        fact.DutyDone("archive", 3),
+        {"level": "debug", "event": "upkeep done", "duty": "archive", "tasks": 3},
+    ),
     "pruned": (
         fact.TasksPruned({"completed": 3}),
         {"level": "debug", "event": "finished tasks pruned", "completed": 3},

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
 from celers_worker import Celers
-from celers_worker.core.events import QueuesCounted, TasksPruned, TasksReaped
+from celers_worker.core.events import DutyDone, QueuesCounted, TasksPruned, TasksReaped
 from celers_worker.core.outcome import Completed
 from celers_worker.core.task import TaskState
 from celers_worker.services.service import Service
 from celers_worker.store import Store
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import tasks, workers
+from celers_worker.store.upkeep import finish
 from tests.services.conftest import MakeStaff
 from tests.services.crews import Staff
 from tests.store import steps
@@ -167,3 +170,79 @@ async def test_a_worker_that_froze_while_it_wrote_outcomes_does_not_keep_its_tas
     assert staff.seen.one(TasksReaped).released == [task.id]
     await connection.invalidate()
     await connection.close()
+
+
+async def test_one_janitor_works_and_another_takes_over_when_it_stops(
+    make_staff: MakeStaff, store: Store
+) -> None:
+    settings = {"retention__completed": "0s"}
+    one, other = await make_staff(Celers(), **settings), await make_staff(Celers(), **settings)
+
+    async def pruned_by(staff: Staff) -> bool:
+        await steps.settle(store, await steps.enqueue_and_claim(store), Completed(b"1"))
+        before = len(staff.seen.of(TasksPruned))
+        await upkeep(staff, "janitor").tick()
+        return len(staff.seen.of(TasksPruned)) > before
+
+    assert await pruned_by(one)
+    assert not await pruned_by(other)
+    await upkeep(one, "janitor").stop()
+    assert await pruned_by(other)
+    assert not await pruned_by(one)
+
+
+async def test_a_janitor_that_died_frees_the_upkeep_when_its_lease_has_run_out(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    one, other = await make_staff(Celers()), await make_staff(Celers())
+    await upkeep(one, "janitor").tick()
+    await let_duties_be_due(store)
+    await upkeep(other, "janitor").tick()
+    assert not other.seen.of(DutyDone)
+    # As if it had been silent since its last tick.
+    execute(direct, "UPDATE celers_upkeep SET expires_at = done_at WHERE name = 'janitor'")
+    await upkeep(other, "janitor").tick()
+    assert {event.duty for event in other.seen.of(DutyDone)} == {"analyze", "archive"}
+
+
+async def let_duties_be_due(store: Store) -> None:
+    for duty in ("analyze", "archive"):
+        await store.run(finish, duty, timedelta(seconds=-1))
+
+
+async def test_the_duties_are_done_when_they_are_due_and_not_when_a_worker_starts(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    [task] = await store.enqueue([steps.new_task()])
+    await steps.change_task(store, task.id, state="completed")
+    staff = await make_staff(Celers(), maintenance__archive_after="0s")
+    await upkeep(staff, "janitor").tick()
+    assert staff.seen.of(DutyDone) == []
+    await let_duties_be_due(store)
+    await upkeep(staff, "janitor").tick()
+    await upkeep(staff, "janitor").tick()
+    done = {(event.duty, event.count) for event in staff.seen.of(DutyDone)}
+    assert done == {("archive", 1), ("analyze", 0)}
+    assert len(staff.seen.of(DutyDone)) == 2
+    assert steps.live_rows(direct) == []
+
+
+async def test_a_duty_every_0s_is_off(make_staff: MakeStaff, store: Store) -> None:
+    off = {"maintenance__archive_interval": "0s", "maintenance__analyze_interval": "0s"}
+    staff = await make_staff(Celers(), **off)
+    await upkeep(staff, "janitor").tick()
+    await let_duties_be_due(store)
+    await upkeep(staff, "janitor").tick()
+    assert staff.seen.of(DutyDone) == []
+
+
+async def test_a_queue_is_pruned_by_its_own_retention(
+    make_staff: MakeStaff, store: Store, direct: DirectStore
+) -> None:
+    config = {"retention__completed": "0s", "queues__audit__retention_completed": "1h"}
+    for queue in ("audit", "noise"):
+        task = await steps.enqueue_and_claim(store, queue=queue)
+        await steps.settle(store, task, Completed(b"1"))
+    staff = await make_staff(Celers(), **config)
+    await upkeep(staff, "janitor").tick()
+    assert execute(direct, "SELECT queue_name FROM celers_task_archive") == [("audit",)]

@@ -162,6 +162,7 @@ def upgrade_killed_after(url, steps):
         return False
 
 
+@pytest.mark.timeout(300)  # as many upgrades as there are steps
 def test_an_upgrade_killed_after_any_step_is_finished_by_the_next(database_url, empty, expected):
     steps = 0
     while upgrade_killed_after(database_url, steps := steps + 1):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import Column, MetaData, Table, text
+
+from celers_worker.store.schema import archive
 
 DEFAULT_PARTITION = "celers_task_archive_default"
 PARTITIONS = text(
@@ -12,6 +14,12 @@ PARTITIONS = text(
     "JOIN pg_class child ON child.oid = inhrelid "
     "WHERE inhparent = 'celers_task_archive'::regclass"
 )
+#: The pages of a partition, counted by the file and not by statistics.
+PAGES = text(
+    "SELECT pg_relation_size(CAST(:partition AS regclass)) / current_setting('block_size')::bigint"
+)
+#: Pages that are read at a time from its end: 8 MB, some twenty to fifty thousand rows.
+STRETCH = 1_000
 #: True for one transaction at a time.
 ALONE = text("SELECT pg_try_advisory_xact_lock(1667591270)")
 
@@ -19,6 +27,12 @@ ALONE = text("SELECT pg_try_advisory_xact_lock(1667591270)")
 def partition_name(day: date) -> str:
     """The name of the archive's partition of *day* (UTC)."""
     return f"celers_task_archive_{day:%Y%m%d}"
+
+
+def partition_table(name: str) -> Table:
+    """A partition, to read it alone."""
+    columns = [Column(column.name, column.type) for column in archive.columns]
+    return Table(name, MetaData(), *columns)
 
 
 def create_partition(day: date) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Select, Table, text
 from sqlalchemy.exc import DBAPIError
 
+from celers_worker.store import sql
 from celers_worker.store.errors import Fault, fault_of
 from celers_worker.store.postgres import partitions, settling
 from celers_worker.store.transaction import Transaction
@@ -47,19 +49,55 @@ class PostgresTransaction(Transaction):
         # IF NOT EXISTS does not help two who create the same table at once.
         if missing and self.connection.execute(partitions.ALONE).scalar():
             for day in missing:
-                self._create_partition(partitions.create_partition(day))
+                self._change_partition(partitions.create_partition(day))
         oldest = partitions.partition_name(today - retention - timedelta(days=1))
         for name in sorted(existing):
             if name != partitions.DEFAULT_PARTITION and name < oldest:
-                self.connection.execute(text(f"DROP TABLE {name}"))
+                self._change_partition(f"DROP TABLE {name}")
 
-    def _create_partition(self, statement: str) -> None:
+    def newest_ended(
+        self, query: Callable[[Table], Select[Any]], window: timedelta, *, limit: int
+    ) -> Sequence[Any]:
+        """The tails of the newest partitions: an index on completed_at would cost every settle."""
+        oldest = partitions.partition_name((datetime.now(UTC) - window).date() - timedelta(days=1))
+        found: list[Any] = []
+        for name in sorted(self.connection.execute(partitions.PARTITIONS).scalars(), reverse=True):
+            if name >= oldest and len(found) < limit:
+                found += self._tail(name, query, window, limit)
+        return sorted(found, key=lambda row: row.ago)[:limit]
+
+    def _tail(
+        self, name: str, query: Callable[[Table], Select[Any]], window: timedelta, limit: int
+    ) -> Sequence[Any]:
+        """The last rows of a partition, stretch by stretch: to its end rows are added."""
+        partition = partitions.partition_table(name)
+        recent = query(partition).where(
+            partition.c.completed_at > sql.later(-window.total_seconds())
+        )
+        pages = self.connection.execute(partitions.PAGES, {"partition": name}).scalar_one()
+        found: list[Any] = []
+        while pages > 0 and len(found) < limit:
+            before, pages = pages, max(pages - partitions.STRETCH, 0)
+            stretch = text(f"{name}.ctid >= '({pages},0)' AND {name}.ctid < '({before},0)'")
+            rows = self.connection.execute(recent.where(stretch)).all()
+            if not rows:
+                break
+            found += rows
+        return found
+
+    def analyze(self) -> None:
+        """Autovacuum looks at partitions only, never at the archive as a whole."""
+        for table in ("celers_tasks", "celers_task_archive", "celers_dead_letter_queue"):
+            self.connection.execute(text(f"ANALYZE {table}"))
+
+    def _change_partition(self, statement: str) -> None:
         try:
             with self.connection.begin_nested():
                 # It waits for the archive's writers, so not for long; the next tick tries again.
                 self.connection.execute(text("SET LOCAL lock_timeout = '1s'"))
                 self.connection.execute(text(statement))
         except DBAPIError as error:
-            # The default partition has rows of that day: they stay there, and no harm is done.
+            # The default partition has rows of that day: they stay there, and no harm is done. Or
+            # somebody reads the archive, and who waited here would have all others wait behind.
             if fault_of(error) not in (Fault.DATA, Fault.CONFLICT):
                 raise

@@ -423,6 +423,18 @@ WHERE celers_tasks.state = 'processing'
           AND celers_workers.expires_at > UTC_TIMESTAMP(6)))
 LIMIT :room FOR UPDATE SKIP LOCKED;
 
+-- COUNT_ORPHANS
+SELECT count(*) AS count_1
+FROM celers_tasks
+WHERE celers_tasks.state = 'processing'
+  AND (celers_tasks.worker_id IS NOT NULL
+      AND NOT (EXISTS (SELECT *
+            FROM celers_workers
+            WHERE celers_workers.id = celers_tasks.worker_id
+              AND celers_workers.expires_at > UTC_TIMESTAMP(6))) OR celers_tasks.worker_id IS NULL
+      AND coalesce(celers_tasks.started_at, celers_tasks.created_at) < TIMESTAMPADD(MICROSECOND,
+        ROUND(:stuck * 1000000), UTC_TIMESTAMP(6)));
+
 -- ORPHANS
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.worker_id, celers_tasks.started_at,
@@ -434,7 +446,8 @@ WHERE celers_tasks.state = 'processing'
             FROM celers_workers
             WHERE celers_workers.id = celers_tasks.worker_id
               AND celers_workers.expires_at > UTC_TIMESTAMP(6))) OR celers_tasks.worker_id IS NULL
-      AND celers_tasks.started_at < TIMESTAMPADD(MICROSECOND, ROUND(:later_1 * 1000000), UTC_TIMESTAMP(6)))
+      AND coalesce(celers_tasks.started_at, celers_tasks.created_at) < TIMESTAMPADD(MICROSECOND,
+        ROUND(:stuck * 1000000), UTC_TIMESTAMP(6)))
 LIMIT :room FOR UPDATE SKIP LOCKED;
 
 -- OWNERS

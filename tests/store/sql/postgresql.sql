@@ -427,6 +427,18 @@ WHERE celers_tasks.state = 'processing'
           AND celers_workers.expires_at > statement_timestamp()))
 LIMIT :room::INTEGER FOR UPDATE SKIP LOCKED;
 
+-- COUNT_ORPHANS
+SELECT count(*) AS count_1
+FROM celers_tasks
+WHERE celers_tasks.state = 'processing'
+  AND (celers_tasks.worker_id IS NOT NULL
+      AND NOT (EXISTS (SELECT *
+            FROM celers_workers
+            WHERE celers_workers.id = celers_tasks.worker_id
+              AND celers_workers.expires_at > statement_timestamp())) OR celers_tasks.worker_id IS NULL
+      AND coalesce(celers_tasks.started_at,
+        celers_tasks.created_at) < (statement_timestamp() + make_interval(secs => :stuck)));
+
 -- ORPHANS
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.worker_id, celers_tasks.started_at,
@@ -438,7 +450,8 @@ WHERE celers_tasks.state = 'processing'
             FROM celers_workers
             WHERE celers_workers.id = celers_tasks.worker_id
               AND celers_workers.expires_at > statement_timestamp())) OR celers_tasks.worker_id IS NULL
-      AND celers_tasks.started_at < (statement_timestamp() + make_interval(secs => :later_1::INTEGER)))
+      AND coalesce(celers_tasks.started_at,
+        celers_tasks.created_at) < (statement_timestamp() + make_interval(secs => :stuck)))
 LIMIT :room::INTEGER FOR UPDATE SKIP LOCKED;
 
 -- OWNERS

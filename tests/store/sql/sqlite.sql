@@ -420,6 +420,19 @@ WHERE celers_tasks.state = 'processing'
           AND celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%f000', 'now')))
 LIMIT :room OFFSET :param_1;
 
+-- COUNT_ORPHANS
+SELECT count(*) AS count_1
+FROM celers_tasks
+WHERE celers_tasks.state = 'processing'
+  AND (celers_tasks.worker_id IS NOT NULL
+      AND NOT (EXISTS (SELECT *
+            FROM celers_workers
+            WHERE celers_workers.id = celers_tasks.worker_id
+              AND celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%f000',
+                'now'))) OR celers_tasks.worker_id IS NULL
+      AND coalesce(celers_tasks.started_at, celers_tasks.created_at) < strftime('%Y-%m-%d %H:%M:%f000', 'now',
+        round(:stuck, 3) || ' seconds'));
+
 -- ORPHANS
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.worker_id, celers_tasks.started_at,
@@ -432,7 +445,8 @@ WHERE celers_tasks.state = 'processing'
             WHERE celers_workers.id = celers_tasks.worker_id
               AND celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%f000',
                 'now'))) OR celers_tasks.worker_id IS NULL
-      AND celers_tasks.started_at < strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:later_1, 3) || ' seconds'))
+      AND coalesce(celers_tasks.started_at, celers_tasks.created_at) < strftime('%Y-%m-%d %H:%M:%f000', 'now',
+        round(:stuck, 3) || ' seconds'))
 LIMIT :room OFFSET :param_1;
 
 -- OWNERS
