@@ -8,11 +8,12 @@ choosing    options that choose tasks, and their types
 asking      confirmation before what cannot be undone
 batches     long work: progress, Ctrl-C between two commits
 application the application that commands load, and the database it may name
+moving      which rows are moved, and what became of them
 task_view   a task as a row, a page, a document
 examination what celers check finds
 
-worker migrate enqueue task dlq queue workers bench check init: a command or a group of commands
-each.
+worker migrate enqueue task dlq queue workers export import_ backup restore copy bench check init:
+a command or a group of commands each.
 """
 
 from celers_worker.cli.program import celers as main

@@ -7,6 +7,7 @@
     ├── TaskNotFound         no task with this id, live, archived or dead
     ├── TaskFailed           the task that was waited for did not complete
     ├── ResultTimeout        the task that was waited for has not ended yet
+    ├── ExportError          a file of an export is damaged, unfinished or newer; names the line
     └── StoreError           the database failed
         ├── Unavailable      it cannot be reached, or is full; the same call may work later
         └── Refused          it answered no, and will again: rights, a missing database
@@ -60,6 +61,10 @@ class TaskFailed(CelersError):
 
 class ResultTimeout(CelersError, TimeoutError):
     """The task did not end within the time given; it may still do so."""
+
+
+class ExportError(CelersError):
+    """A file of an export is damaged, not finished, or newer than this version; names the line."""
 
 
 class StoreError(CelersError):
