@@ -33,8 +33,6 @@ class Passage:
     left: Sequence[Part]
     workers: int
     """That run at the source; if there are any, only history is taken."""
-    waiting_here: int = 0
-    """Workers that run at the target."""
 
 
 @dataclass(slots=True)
@@ -45,9 +43,18 @@ class Copied:
     deleted: dict[str, int] = field(default_factory=dict)
 
 
-def plan(source: DirectStore, target: DirectStore, wanted: Selection = EVERYTHING) -> Passage:
-    """What a pass would take along now. Raises CelersError if the two are one database."""
-    if relocating.is_same(source, target):
+def plan(
+    source: DirectStore,
+    target: DirectStore,
+    wanted: Selection = EVERYTHING,
+    *,
+    moving: bool = False,
+) -> Passage:
+    """What a pass would take along now. Raises CelersError if the two are one database.
+
+    *moving*: the source is written to, to be sure of that whatever the two are called.
+    """
+    if source.url == target.url or (moving and relocating.is_same(source, target)):
         raise CelersError(
             f"{source.name} and {target.name} are one database: name another one with --to."
         )
@@ -58,7 +65,6 @@ def plan(source: DirectStore, target: DirectStore, wanted: Selection = EVERYTHIN
         parts=taken,
         left=[part for part in parts if part not in taken],
         workers=workers,
-        waiting_here=_running(target),
     )
 
 

@@ -160,7 +160,7 @@ class ExportReader:
         raise ExportError(
             f"{self._name} ends after line {self._number:,} without its last line: the export was "
             "not finished, or the file was cut off. Everything up to there is valid; "
-            "to take that much: --partial"
+            "to take that much: celers import --partial"
         )
 
     def _fail(self, what: str) -> NoReturn:

@@ -73,7 +73,8 @@ def test_a_file_cut_off_between_two_lines_says_how_far_it_is_valid(file: bytes) 
     lines = file.splitlines(keepends=True)
     assert refused(b"".join(lines[:3])) == (
         "the file ends after line 3 without its last line: the export was not finished, or the "
-        "file was cut off. Everything up to there is valid; to take that much: --partial"
+        "file was cut off. Everything up to there is valid; to take that much: "
+        "celers import --partial"
     )
 
 

@@ -20,9 +20,9 @@ _CLEARED: Mapping[str, Any] = {
     "cancel_requested_at": None,
     "cancel_reason": None,
 }
-#: What can differ between two copies of a live task with the same lease: what a person, or the end
-#: of a parent, has changed.
-_CHANGEABLE = ("state", "scheduled_at", "priority", "waits_for")
+#: What can differ between two copies of a live task with the same lease: what a person, the end of
+#: a parent, or the first look at a foreign row has changed.
+CHANGEABLE = ("state", "scheduled_at", "priority", "waits_for", "queue_name")
 
 
 class Conflict(StrEnum):
@@ -105,7 +105,7 @@ def _is_newer(row: Row, resident: Resident) -> bool:
     if ended or resident.state not in LIVE:
         return ended and resident.state in LIVE
     return resident.state is not TaskState.PROCESSING and any(
-        row[name] != resident.row[name] for name in _CHANGEABLE
+        row[name] != resident.row[name] for name in CHANGEABLE
     )
 
 

@@ -17,6 +17,7 @@ from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.core.task import LIVE, TaskState
 from celers_worker.store import sql
 from celers_worker.store.moving.arrival import (
+    CHANGEABLE,
     Conflict,
     Resident,
     above,
@@ -32,8 +33,7 @@ from celers_worker.store.values import chunks
 Key = tuple[Any, ...]
 
 _PLACES = {part.name: part for part in PARTS if part.holds_tasks}
-#: Columns of a live task that a copy of it is compared by.
-_COMPARED = ("state", "lease", "scheduled_at", "priority", "waits_for")
+_COMPARED = ("lease", *CHANGEABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, select
-
 from sqlalchemy.exc import SQLAlchemyError
 
 from celers_worker.store import server, sql
