@@ -22,13 +22,6 @@ def backups(workplace: Path) -> Path:
     return directory
 
 
-def forget(direct: DirectStore) -> None:
-    for part in content.PARTS:
-        direct.run(
-            lambda transaction, table=part.table: transaction.connection.execute(table.delete())
-        )
-
-
 def aged(directory: Path, *names: str) -> None:
     """Files as earlier backups left them."""
     for name in names:
@@ -45,7 +38,7 @@ def test_a_backup_is_verified_and_comes_back(direct: DirectStore, backups: Path)
     whole = done("backup", "verify", str(backups)).out
     assert whole.startswith(f"{file} is whole: 1 queues, 1 results, 2 attempts, 3 archive, ")
 
-    forget(direct)
+    content.empty(direct)
     answer = done("restore", str(backups), "--yes")
     assert answer.out == (
         "restored 1 queues, 1 results, 2 attempts, 3 archive, 1 dead, 14 tasks.\n"
@@ -70,7 +63,7 @@ def test_restore_refuses_a_database_that_is_not_empty(direct: DirectStore, backu
 def test_a_restore_is_asked_for(direct: DirectStore, backups: Path) -> None:
     rows.waiting(direct, 2)
     done("backup", str(backups))
-    forget(direct)
+    content.empty(direct)
 
     answer = celers("restore", str(backups))
     assert answer.code == 2
@@ -89,7 +82,7 @@ def test_restored_queues_can_wait_for_a_person(direct: DirectStore, backups: Pat
     rows.waiting(direct, queue="emails")
     rows.waiting(direct, queue="reports")
     done("backup", str(backups))
-    forget(direct)
+    content.empty(direct)
 
     answer = done("restore", str(backups), "--yes", "--paused")
     assert answer.err == "paused 2 queues: emails, reports.\n"
@@ -102,7 +95,7 @@ def test_restored_queues_can_wait_for_a_person(direct: DirectStore, backups: Pat
 def test_dead_tasks_can_start_anew_with_a_restore(direct: DirectStore, backups: Path) -> None:
     rows.dead(direct)
     done("backup", str(backups))
-    forget(direct)
+    content.empty(direct)
 
     done("restore", str(backups), "--yes", "--as-pending", "--only", "dead")
     assert rows.counts(direct) == {"pending": 1}

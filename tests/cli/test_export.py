@@ -28,7 +28,7 @@ def test_export_to_standard_output_and_back(direct: DirectStore) -> None:
     assert answer.err == (
         "exported 1 queues, 1 results, 2 attempts, 3 archive, 1 dead, 14 tasks.\n"
     )
-    _forget(direct)
+    content.empty(direct)
     assert done("import", "-", stdin=answer.out).out == (
         "imported 1 queues, 1 results, 2 attempts, 3 archive, 1 dead, 14 tasks.\n"
     )
@@ -43,7 +43,7 @@ def test_export_to_a_file_and_back(direct: DirectStore, workplace: Path) -> None
     assert parts(gzip.decompress(file.read_bytes()).decode())[0] == "header"
     assert file.stat().st_mode & 0o777 == 0o600
     assert os.listdir(workplace) == ["all.jsonl.gz"]
-    _forget(direct)
+    content.empty(direct)
     done("import", "all.jsonl.gz")
     assert content.contents(direct) == content.ordered(before)
 
@@ -98,7 +98,7 @@ def test_a_damaged_file_changes_nothing_unless_part_of_it_is_wanted(
 ) -> None:
     rows.waiting(direct, 3)
     lines = done("export").out.splitlines(keepends=True)
-    _forget(direct)
+    content.empty(direct)
     (workplace / "cut.jsonl").write_text("".join(lines[:3]))
 
     answer = celers("import", "cut.jsonl")
@@ -116,7 +116,7 @@ def test_a_damaged_file_changes_nothing_unless_part_of_it_is_wanted(
 def test_a_dry_run_of_an_import_says_what_would_come(direct: DirectStore) -> None:
     rows.waiting(direct, 3)
     text = done("export").out
-    _forget(direct)
+    content.empty(direct)
 
     assert done("import", "-", "--dry-run", stdin=text).out == "would import 3 tasks.\n"
     assert rows.counts(direct) == {}
@@ -143,7 +143,7 @@ def test_conflicts_are_skipped_replaced_or_refused(direct: DirectStore) -> None:
 def test_dead_tasks_come_in_pending_if_that_is_wanted(direct: DirectStore) -> None:
     rows.dead(direct, 2)
     text = done("export", "--only", "dead").out
-    _forget(direct)
+    content.empty(direct)
 
     done("import", "-", "--as-pending", stdin=text)
     assert rows.counts(direct) == {"pending": 2}
@@ -155,7 +155,7 @@ def test_an_import_that_was_killed_goes_on_where_it_was(
 ) -> None:
     content.write(direct, {"tasks": [content.task() for _ in range(8_000)]})
     done("export", "-o", "all.jsonl")
-    _forget(direct)
+    content.empty(direct)
 
     with started("import", "all.jsonl") as process:
         eventually_sync(lambda: rows.counts(direct).get("pending", 0) > 0)
@@ -185,7 +185,7 @@ def test_a_terminal_sees_how_far_an_import_is_and_can_end_it(
 ) -> None:
     content.write(direct, {"tasks": [content.task() for _ in range(20_000)]})
     done("export", "-o", "all.jsonl")
-    _forget(direct)
+    content.empty(direct)
 
     with Terminal("import", "all.jsonl") as terminal:
         terminal.expect("Importing")
@@ -216,10 +216,3 @@ def test_a_file_that_cannot_be_written_is_told(direct: DirectStore, name: str) -
     answer = celers("export", "-o", name)
     assert answer.code == 1
     assert len(errors(answer)) == 1
-
-
-def _forget(direct: DirectStore) -> None:
-    for part in content.PARTS:
-        direct.run(
-            lambda transaction, table=part.table: transaction.connection.execute(table.delete())
-        )

@@ -189,3 +189,13 @@ def by_key(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def ordered(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
     """What ``contents`` finds of these rows."""
     return {part.name: by_key(rows.get(part.name, [])) for part in PARTS}
+
+
+def empty(direct: DirectStore) -> None:
+    """Delete every row of every part."""
+
+    def delete_all(transaction: Transaction) -> None:
+        for part in PARTS:
+            transaction.connection.execute(part.table.delete())
+
+    direct.run(delete_all)

@@ -6,12 +6,12 @@ arrived is known, and does not come back to life when the same file is read agai
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_, union_all
+from sqlalchemy import Column, delete, select, tuple_, union_all
 
 from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.core.task import LIVE, TaskState
@@ -88,8 +88,16 @@ def _refuse_half(part: Part, lost: Collection[object]) -> None:
 
 
 def key_of(part: Part, row: Row) -> Key:
-    """The key by which *part* knows *row*: of a task its id alone, wherever it is kept."""
-    return (row["id"],) if part.holds_tasks else tuple(row[column.name] for column in part.key)
+    """What *part* knows *row* by: a task by its id alone, wherever it is kept."""
+    if part.holds_tasks:
+        return (row["id"],)
+    return tuple(row[column.name] for column in _identity(part))
+
+
+def _identity(part: Part) -> Sequence[Column[Any]]:
+    if part.serial is None:
+        return part.key
+    return [column for column in part.table.c if column is not part.serial]
 
 
 # --- tasks, of which an id exists once in three tables ---
@@ -203,6 +211,7 @@ def _load_plain(
     if there and conflict is Conflict.FAIL:
         raise AlreadyThere(part, next(iter(there)))
     replacing = conflict is Conflict.REPLACE or (conflict is Conflict.NEWER and not part.fixed)
+    replacing = replacing and part.serial is None  # known by all it says: it would be the same
     winners = [key for key in incoming if key in there and replacing]
     fresh = [key for key in incoming if key not in there]
     held: set[Key] = set()
@@ -222,11 +231,24 @@ def _load_plain(
 
 
 def _present(transaction: Transaction, part: Part, keys: Sequence[Key]) -> set[Key]:
-    return {
+    identity = _identity(part)
+    wanted = set(keys)
+    found = {
         tuple(row)
         for chunk in chunks(keys)
-        for row in transaction.connection.execute(select(*part.key).where(_is_one_of(part, chunk)))
+        for row in transaction.connection.execute(
+            select(*identity).where(_may_be(part, identity, chunk))
+        )
     }
+    return found & wanted
+
+
+def _may_be(part: Part, identity: Sequence[Column[Any]], keys: Sequence[Key]) -> Any:
+    """A condition that the rows with these keys meet, and perhaps others."""
+    if part.serial is None:
+        return _is_one_of(part, keys)
+    place = [column.name for column in identity].index(part.owner or "")
+    return identity[place].in_({key[place] for key in keys})
 
 
 def _is_one_of(part: Part, keys: Sequence[Key]) -> Any:
@@ -238,7 +260,7 @@ def _is_one_of(part: Part, keys: Sequence[Key]) -> Any:
 def _insert(transaction: Transaction, part: Part, rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
-    columns = [str(column.name) for column in part.table.c]
+    columns = [str(column.name) for column in part.table.c if column is not part.serial]
     # A task that starts anew leaves the columns of the dead letter queue behind.
     values = [{name: _storable(row[name]) for name in columns} for row in rows]
     transaction.connection.execute(sql.insert_ignore(part.table), values)
@@ -257,15 +279,15 @@ def _storable(value: Any) -> Any:
             return value
 
 
-def delete_rows(transaction: Transaction, part: Part, keys: Iterable[Key]) -> int:
-    """Delete the rows with these keys from *part* only, and return how many there were."""
+def delete_rows(transaction: Transaction, part: Part, rows: Sequence[Row]) -> int:
+    """Delete these *rows* of *part*, and return how many there were."""
     deleted = 0
-    for chunk in chunks(list(keys)):
-        # By the id alone: a task's key is no more, whatever the primary key of its table.
-        wanted = (
-            part.table.c.id.in_([key[0] for key in chunk])
-            if part.holds_tasks
-            else _is_one_of(part, chunk)
-        )
+    for chunk in chunks(rows):
+        if part.holds_tasks:  # by the id alone, whatever the primary key of the table
+            wanted = part.table.c.id.in_([row["id"] for row in chunk])
+        else:
+            wanted = _is_one_of(
+                part, [tuple(row[column.name] for column in part.key) for row in chunk]
+            )
         deleted += transaction.connection.execute(delete(part.table).where(wanted)).rowcount
     return deleted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Column, MetaData, Table
 
@@ -41,6 +42,15 @@ class Part:
     def key(self) -> Sequence[Column[object]]:
         """The columns of the primary key."""
         return tuple(self.table.primary_key.columns)
+
+    @property
+    def serial(self) -> Column[Any] | None:
+        """The column that the database numbers: another one does so too, so it means nothing there.
+
+        Rows of such a table are known by all their other columns.
+        """
+        column = self.table.autoincrement_column
+        return column if column is not None and self.owner is not None else None
 
     @property
     def holds_tasks(self) -> bool:

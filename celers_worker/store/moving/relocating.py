@@ -11,7 +11,7 @@ from celers_worker.core.task import new_id
 from celers_worker.store import sql
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.moving.arrival import Conflict
-from celers_worker.store.moving.loading import Loaded, delete_rows, load
+from celers_worker.store.moving.loading import Loaded, delete_rows, key_of, load
 from celers_worker.store.moving.pages import next_size, page, stages
 from celers_worker.store.moving.parts import Part
 from celers_worker.store.moving.records import Row
@@ -65,7 +65,8 @@ def relocate(
     if not rows:
         return Batch(rows=rows, loaded=Loaded(), deleted=0, size=size)
     loaded = target.run(load, part, rows, conflict=Conflict.NEWER)
-    deleted = 0 if part.stays else delete_rows(transaction, part, loaded.present)
+    arrived = [row for row in rows if key_of(part, row) in loaded.present]
+    deleted = 0 if part.stays else delete_rows(transaction, part, arrived)
     return Batch(rows=rows, loaded=loaded, deleted=deleted, size=size)
 
 
