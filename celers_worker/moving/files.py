@@ -22,8 +22,9 @@ STANDARD = "-"
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """A file that has its name only when the block has ended well and the disk has it all."""
-    if path.is_dir():
-        raise CelersError(f"{path} is a directory: name a file.")
+    if path.exists() and not path.is_file():
+        # Also a device: the finished file would take its place.
+        raise CelersError(f"{path} is no ordinary file: name one, or redirect standard output.")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, _MODE), "wb") as file:

@@ -211,7 +211,7 @@ def _closed_pipe() -> Any:
 
 
 @SQLITE
-@pytest.mark.parametrize("name", ["nowhere/all.jsonl", "."])
+@pytest.mark.parametrize("name", ["nowhere/all.jsonl", ".", "/dev/null"])
 def test_a_file_that_cannot_be_written_is_told(direct: DirectStore, name: str) -> None:
     answer = celers("export", "-o", name)
     assert answer.code == 1

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, delete, select, tuple_, union_all
+from sqlalchemy import delete, select, union_all
 
 from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.core.task import LIVE, TaskState
-from celers_worker.store import sql
 from celers_worker.store.moving.arrival import (
     CHANGEABLE,
     Conflict,
@@ -27,10 +26,9 @@ from celers_worker.store.moving.arrival import (
 )
 from celers_worker.store.moving.parts import PARTS, Part
 from celers_worker.store.moving.records import Row
+from celers_worker.store.moving.rows import Key, insert_rows, is_one_of, key_of, present
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.values import chunks
-
-Key = tuple[Any, ...]
 
 _PLACES = {part.name: part for part in PARTS if part.holds_tasks}
 _COMPARED = ("lease", *CHANGEABLE)
@@ -85,19 +83,6 @@ def _refuse_half(part: Part, lost: Collection[object]) -> None:
         raise Unavailable(
             f"{part.name}: another row took a unique value of {next(iter(lost))} meanwhile."
         )
-
-
-def key_of(part: Part, row: Row) -> Key:
-    """What *part* knows *row* by: a task by its id alone, wherever it is kept."""
-    if part.holds_tasks:
-        return (row["id"],)
-    return tuple(row[column.name] for column in _identity(part))
-
-
-def _identity(part: Part) -> Sequence[Column[Any]]:
-    if part.serial is None:
-        return part.key
-    return [column for column in part.table.c if column is not part.serial]
 
 
 # --- tasks, of which an id exists once in three tables ---
@@ -186,7 +171,7 @@ def _insert_tasks(transaction: Transaction, rows: dict[UUID, dict[str, Any]]) ->
     for row in rows.values():
         by_place.setdefault(place_of(TaskState(row["state"])), []).append(row)
     for name, group in by_place.items():
-        _insert(transaction, _PLACES[name], group)
+        insert_rows(transaction, _PLACES[name], group)
     live = [row["id"] for row in by_place.get("tasks", []) if row["unique_key"] is not None]
     arrived = set(_residents(transaction, live))
     transaction.announce(
@@ -207,7 +192,7 @@ def _load_plain(
     dry_run: bool,
 ) -> Loaded:
     incoming = {key_of(part, row): row for row in rows}
-    there = _present(transaction, part, list(incoming))
+    there = present(transaction, part, list(incoming))
     if there and conflict is Conflict.FAIL:
         raise AlreadyThere(part, next(iter(there)))
     replacing = conflict is Conflict.REPLACE or (conflict is Conflict.NEWER and not part.fixed)
@@ -217,9 +202,9 @@ def _load_plain(
     held: set[Key] = set()
     if not dry_run:
         for chunk in chunks(winners):
-            transaction.connection.execute(delete(part.table).where(_is_one_of(part, chunk)))
-        _insert(transaction, part, [dict(incoming[key]) for key in (*winners, *fresh)])
-        held = set(incoming) - _present(transaction, part, list(incoming))
+            transaction.connection.execute(delete(part.table).where(is_one_of(part, chunk)))
+        insert_rows(transaction, part, [dict(incoming[key]) for key in (*winners, *fresh)])
+        held = set(incoming) - present(transaction, part, list(incoming))
         _refuse_half(part, held & set(winners))
     return Loaded(
         added=len([key for key in fresh if key not in held]),
@@ -228,66 +213,3 @@ def _load_plain(
         held=[key for key in fresh if key in held],
         present=frozenset(key for key in incoming if key not in held),
     )
-
-
-def _present(transaction: Transaction, part: Part, keys: Sequence[Key]) -> set[Key]:
-    identity = _identity(part)
-    wanted = set(keys)
-    found = {
-        tuple(row)
-        for chunk in chunks(keys)
-        for row in transaction.connection.execute(
-            select(*identity).where(_may_be(part, identity, chunk))
-        )
-    }
-    return found & wanted
-
-
-def _may_be(part: Part, identity: Sequence[Column[Any]], keys: Sequence[Key]) -> Any:
-    """A condition that the rows with these keys meet, and perhaps others."""
-    if part.serial is None:
-        return _is_one_of(part, keys)
-    place = [column.name for column in identity].index(part.owner or "")
-    return identity[place].in_({key[place] for key in keys})
-
-
-def _is_one_of(part: Part, keys: Sequence[Key]) -> Any:
-    if len(part.key) == 1:
-        return part.key[0].in_([key[0] for key in keys])
-    return tuple_(*part.key).in_(keys)
-
-
-def _insert(transaction: Transaction, part: Part, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    columns = [str(column.name) for column in part.table.c if column is not part.serial]
-    # A task that starts anew leaves the columns of the dead letter queue behind.
-    values = [{name: _storable(row[name]) for name in columns} for row in rows]
-    transaction.connection.execute(sql.insert_ignore(part.table), values)
-
-
-def _storable(value: Any) -> Any:
-    """Escape NUL, as elsewhere: PostgreSQL cannot hold it in text, so no text of ours has it."""
-    match value:
-        case str():
-            return value.replace("\0", "\\0") if "\0" in value else value
-        case dict():
-            return {_storable(key): _storable(item) for key, item in value.items()}
-        case list():
-            return [_storable(item) for item in value]
-        case _:
-            return value
-
-
-def delete_rows(transaction: Transaction, part: Part, rows: Sequence[Row]) -> int:
-    """Delete these *rows* of *part*, and return how many there were."""
-    deleted = 0
-    for chunk in chunks(rows):
-        if part.holds_tasks:  # by the id alone, whatever the primary key of the table
-            wanted = part.table.c.id.in_([row["id"] for row in chunk])
-        else:
-            wanted = _is_one_of(
-                part, [tuple(row[column.name] for column in part.key) for row in chunk]
-            )
-        deleted += transaction.connection.execute(delete(part.table).where(wanted)).rowcount
-    return deleted

@@ -11,10 +11,11 @@ from celers_worker.core.task import new_id
 from celers_worker.store import sql
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.moving.arrival import Conflict
-from celers_worker.store.moving.loading import Loaded, delete_rows, key_of, load
+from celers_worker.store.moving.loading import Loaded, load
 from celers_worker.store.moving.pages import next_size, page, stages
 from celers_worker.store.moving.parts import Part
 from celers_worker.store.moving.records import Row
+from celers_worker.store.moving.rows import delete_rows, key_of
 from celers_worker.store.moving.selection import Selection
 from celers_worker.store.schema import queues
 from celers_worker.store.transaction import Transaction

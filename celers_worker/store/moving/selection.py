@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.task import TaskState
 from celers_worker.store.inspect import TaskFilter, conditions
-from celers_worker.store.moving.parts import PARTS, Part, chosen_parts
+from celers_worker.store.moving.parts import Part, chosen_parts
 from celers_worker.store.schema import archive, dead_letters, tasks
 
 
@@ -85,4 +85,3 @@ class Selection:
 
 
 EVERYTHING = Selection()
-__all__ = ["EVERYTHING", "PARTS", "Selection"]
