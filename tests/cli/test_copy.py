@@ -8,7 +8,7 @@ import pytest
 from celers_worker.store import make_direct_store
 from celers_worker.store.direct import DirectStore
 from tests.cli import rows
-from tests.cli.shell import Terminal, celers, done, errors, started
+from tests.cli.shell import SECONDS, Terminal, celers, done, errors, started
 from tests.moving import content
 from tests.waiting import eventually_sync
 
@@ -96,7 +96,7 @@ def test_a_copy_that_was_killed_goes_on_where_it_was(
     content.write(direct, {"tasks": [content.task() for _ in range(8_000)]})
 
     with started("copy", "--to", url(other), "--move", "--yes") as process:
-        eventually_sync(lambda: rows.counts(other).get("pending", 0) > 0)
+        eventually_sync(lambda: rows.counts(other).get("pending", 0) > 0, within=SECONDS)
         process.kill()
         process.wait()
     assert rows.counts(other)["pending"] < 8_000
@@ -107,7 +107,7 @@ def test_a_copy_that_was_killed_goes_on_where_it_was(
 
 @SQLITE
 def test_ctrl_c_ends_a_copy_between_two_commits(direct: DirectStore, other: DirectStore) -> None:
-    content.write(direct, {"tasks": [content.task() for _ in range(20_000)]})
+    content.write(direct, {"tasks": [content.task() for _ in range(6_000)]})
 
     with Terminal("copy", "--to", url(other)) as terminal:
         terminal.expect("Copying")
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_a_copy_between_two_commits(direct: DirectStore, other: Dire
         assert terminal.end() == 130
         assert "Run it again for the rest." in terminal.shown
     done("copy", "--to", url(other))
-    assert rows.counts(other) == {"pending": 20_000}
+    assert rows.counts(other) == {"pending": 6_000}
 
 
 @SQLITE

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from celers_worker.moving.files import written_whole
 from celers_worker.store.direct import DirectStore
 from tests.cli import rows
-from tests.cli.shell import Terminal, celers, done, errors, run, started
+from tests.cli.shell import SECONDS, Terminal, celers, done, errors, run, started
 from tests.moving import content
 from tests.waiting import eventually_sync
 
@@ -158,7 +159,7 @@ def test_an_import_that_was_killed_goes_on_where_it_was(
     content.empty(direct)
 
     with started("import", "all.jsonl") as process:
-        eventually_sync(lambda: rows.counts(direct).get("pending", 0) > 0)
+        eventually_sync(lambda: rows.counts(direct).get("pending", 0) > 0, within=SECONDS)
         process.kill()
         process.wait()
     there = rows.counts(direct)["pending"]
@@ -168,14 +169,10 @@ def test_an_import_that_was_killed_goes_on_where_it_was(
     assert rows.counts(direct) == {"pending": 8_000}
 
 
-@SQLITE
-def test_an_export_that_is_interrupted_leaves_no_file(direct: DirectStore, workplace: Path) -> None:
-    content.write(direct, {"tasks": [content.task() for _ in range(20_000)]})
-
-    with Terminal("export", "-o", "all.jsonl.gz") as terminal:
-        terminal.expect("Exporting")
-        terminal.interrupt()
-        assert terminal.end() == 130
+def test_an_export_that_is_interrupted_leaves_no_file(workplace: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), written_whole(workplace / "all.jsonl") as file:
+        file.write(b"the beginning")
+        raise KeyboardInterrupt
     assert os.listdir(workplace) == []
 
 
@@ -183,7 +180,7 @@ def test_an_export_that_is_interrupted_leaves_no_file(direct: DirectStore, workp
 def test_a_terminal_sees_how_far_an_import_is_and_can_end_it(
     direct: DirectStore, workplace: Path
 ) -> None:
-    content.write(direct, {"tasks": [content.task() for _ in range(20_000)]})
+    content.write(direct, {"tasks": [content.task() for _ in range(6_000)]})
     done("export", "-o", "all.jsonl")
     content.empty(direct)
 
@@ -193,7 +190,7 @@ def test_a_terminal_sees_how_far_an_import_is_and_can_end_it(
         assert terminal.end() == 130
         assert "Run it again for the rest." in terminal.shown
     done("import", "all.jsonl")
-    assert rows.counts(direct) == {"pending": 20_000}
+    assert rows.counts(direct) == {"pending": 6_000}
 
 
 @SQLITE
