@@ -170,9 +170,13 @@ def test_an_import_that_was_killed_goes_on_where_it_was(
 
 
 def test_an_export_that_is_interrupted_leaves_no_file(workplace: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), written_whole(workplace / "all.jsonl") as file:
-        file.write(b"the beginning")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with written_whole(workplace / "all.jsonl") as file:
+            file.write(b"the beginning")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert os.listdir(workplace) == []
 
 
