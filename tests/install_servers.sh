@@ -17,6 +17,10 @@ fi
 if [ -z "${CELERS_TEST_MYSQL_URL:-}" ] && ! { have mariadbd && have mariadb-install-db; }; then
   missing+=(mariadb-server-core mariadb-client-core)
 fi
+# What docs/operations/backup.md uses, whoever runs the servers.
+have pg_dump || [[ " ${missing[*]} " == *" postgresql "* ]] || missing+=(postgresql-client)
+{ have mariadb-dump && have mariadb-binlog; } || missing+=(mariadb-client)
+have sqlite3 || missing+=(sqlite3)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 give_up() {

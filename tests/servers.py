@@ -191,9 +191,9 @@ class PostgresServer(PrivateServer):
     def _create(self) -> None:
         data = f"-D{self.data}"
         encoding = ("-E", "UTF8", "--no-locale")
-        self._run(_binary("initdb"), data, *encoding, "-Upostgres", "--auth=trust", "--no-sync")
+        self._run(binary("initdb"), data, *encoding, "-Upostgres", "--auth=trust", "--no-sync")
         account = "CREATE ROLE celers LOGIN CREATEDB;\nCREATE DATABASE celers OWNER celers;\n"
-        self._run(_binary("postgres"), "--single", data, "postgres", stdin=account)
+        self._run(binary("postgres"), "--single", data, "postgres", stdin=account)
 
     def _command(self) -> list[str]:
         settings = {
@@ -205,7 +205,7 @@ class PostgresServer(PrivateServer):
         if not self.durable:  # survives a killed server, which tests do; not a lost machine
             settings |= {"fsync": "off", "full_page_writes": "off"}
         flags = [f"--{name}={value}" for name, value in settings.items()]
-        return [_binary("postgres"), f"-D{self.data}", *flags]
+        return [binary("postgres"), f"-D{self.data}", *flags]
 
 
 class MariaDBServer(PrivateServer):
@@ -221,7 +221,7 @@ class MariaDBServer(PrivateServer):
     def _create(self) -> None:
         root = "--auth-root-authentication-method=normal"
         places = (f"--datadir={self.data}", f"--tmpdir={self.directory}")
-        self._run(_binary("mariadb-install-db"), "--no-defaults", root, "--skip-test-db", *places)
+        self._run(binary("mariadb-install-db"), "--no-defaults", root, "--skip-test-db", *places)
         accounts = [
             f"CREATE USER IF NOT EXISTS celers@'{host}' IDENTIFIED BY 'secret';\n"
             f"GRANT ALL PRIVILEGES ON `celers%`.* TO celers@'{host}';\n"
@@ -245,7 +245,7 @@ class MariaDBServer(PrivateServer):
         if not self.durable:  # each commit still writes the log, only the disk is not waited for
             settings["loose-innodb-flush-method"] = "nosync"
         flags = [f"--{name}={value}" for name, value in settings.items()]
-        return [_binary("mariadbd"), "--no-defaults", *flags]
+        return [binary("mariadbd"), "--no-defaults", *flags]
 
 
 def postgres_server(*, durable: bool = False) -> Server:
@@ -260,7 +260,8 @@ def mariadb_server(*, durable: bool = False) -> Server:
     return ExternalServer(url) if url else MariaDBServer(durable=durable)
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
+    """Where a program of a server is."""
     # Debian keeps PostgreSQL's out of the PATH, and /usr/sbin is only in root's.
     versions = list(Path("/usr/lib/postgresql").glob("*/bin"))
     newest_first = sorted(versions, key=lambda place: float(place.parent.name), reverse=True)

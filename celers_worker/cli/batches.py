@@ -39,7 +39,7 @@ def in_batches(step: Callable[[int], int], *, total: int, words: str) -> bool:
     *step* returns how many tasks it dealt with. Returns False if Ctrl-C ended the work.
     """
     done = 0
-    with Brake() as brake, _progress(words, total) as advance:
+    with Brake() as brake, progress(words, total) as advance:
         while done < total:
             if brake.pulled:
                 return False
@@ -58,7 +58,8 @@ def counting(words: str) -> AbstractContextManager[Callable[[int], None]]:
     return bar(words, None)
 
 
-def _progress(words: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+def progress(words: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """How far the work is, on a terminal and if there is much of it: to be called as it is done."""
     if total <= BATCH or not (sys.stderr and sys.stderr.isatty()):
         return nullcontext(lambda number: None)
     return bar(words, total)

@@ -54,3 +54,19 @@ class Invocation:
         )
         with make_direct_store(settings.url, options) as store:
             yield store
+
+    @contextmanager
+    def patient_store(self, url: str | None = None) -> Iterator[DirectStore]:
+        """The store, open, or that of *url*, for work whose statements may take minutes."""
+        from celers_worker.store import StoreOptions
+        from celers_worker.store.moving.patience import patient_store
+
+        settings = self.config().database
+        options = StoreOptions(
+            connect_timeout=settings.connect_timeout,
+            call_timeout=settings.call_timeout,
+            pool_size=settings.pool_size,
+        )
+        with patient_store(url or settings.url, options) as store:
+            store.open()
+            yield store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import keyword
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,11 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "stats": "Say how the tasks that ended lately went.",
         "health": "Say whether everything is well, for probes.",
         "maintain": "Archive, recover, purge; vacuum, analyze; sizes and partitions.",
+        "export": "Write tasks and what belongs to them as JSON Lines.",
+        "import": "Read an export back, into any database.",
+        "backup": "Write, list and verify backups.",
+        "restore": "Bring a backup back.",
+        "copy": "Copy or move everything to another database.",
         "migrate": "Create the tables, or bring them up to date.",
         "bench": "Measure the database in a queue of its own.",
         "doctor": "Find what is wrong with the database, and what mends it.",
@@ -70,7 +76,9 @@ class _Program(Family):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"celers_worker.cli.{cmd_name}").command
+        # The file of a command that Python keeps for itself ends with an underscore.
+        file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"celers_worker.cli.{file}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

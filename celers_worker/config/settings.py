@@ -101,16 +101,16 @@ class QueueSettings(Table, frozen=True):
     concurrency: Annotated[int | None, _PERMITS] = None
     backoff: Annotated[str | None, Strategy()] = None
     capacity: Annotated[int | None, Whole(1, MAX_CAPACITY)] = None
+    retention_completed: Annotated[timedelta | None, _ANY] = None
+    retention_cancelled: Annotated[timedelta | None, _ANY] = None
+    retention_expired: Annotated[timedelta | None, _ANY] = None
+    retention_dead: Annotated[timedelta | None, _ANY] = None
 
 
 class RouteSettings(Table, frozen=True):
     """One rule: where the tasks go whose name matches."""
 
     queue: Annotated[str, QueueName()]
-    retention_completed: Annotated[timedelta | None, _ANY] = None
-    retention_cancelled: Annotated[timedelta | None, _ANY] = None
-    retention_expired: Annotated[timedelta | None, _ANY] = None
-    retention_dead: Annotated[timedelta | None, _ANY] = None
 
 
 class HandlerSettings(Table, frozen=True):

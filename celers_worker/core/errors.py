@@ -11,6 +11,7 @@
     ├── TaskFailed           the task that was waited for did not complete
     ├── ResultTimeout        the task that was waited for has not ended yet
     ├── LeaseLost            this run does not hold its task any more; what it wrote is undone
+    ├── ExportError          a file of an export is damaged, unfinished or newer; names the line
     └── StoreError           the database failed
         ├── Unavailable      it cannot be reached, or is full; the same call may work later
         └── Refused          it answered no, and will again: rights, a missing database
@@ -128,6 +129,10 @@ class ResultTimeout(CelersError, TimeoutError):
 
 class LeaseLost(CelersError):
     """This run does not hold its task any more: its transaction was rolled back, as a whole."""
+
+
+class ExportError(CelersError):
+    """A file of an export is damaged, not finished, or newer than this version; names the line."""
 
 
 class StoreError(CelersError):

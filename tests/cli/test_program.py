@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -36,7 +37,8 @@ def test_every_command_has_a_help_that_says_what_it_does() -> None:
         assert answer.out.startswith(f"Usage: {' '.join(('celers', *path))} "), path
         assert answer.out == done(*path, "-h").out
     for name in COMMANDS:
-        assert import_module(f"celers_worker.cli.{name}").command.name == name
+        file = f"{name}_" if iskeyword(name) else name
+        assert import_module(f"celers_worker.cli.{file}").command.name == name
 
 
 def test_the_help_of_the_program_and_its_groups_is_cut_nowhere() -> None:
