@@ -17,6 +17,7 @@ from collections.abc import (
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
+from celers_worker.app.claims import Claims
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
 from celers_worker.app.handle import EnqueuedTask
@@ -68,11 +69,18 @@ class Celers:
 
     Without a *url* the configuration names the database: flags, ``CELERS_DATABASE_URL``,
     ``celers.toml``, else a SQLite file ``celers.db``. Nothing is opened before it is needed.
+
+    *engine* (SQLAlchemy's AsyncEngine) and *sync_engine* (its Engine) share the application's own
+    connections with what it enqueues and asks, and are never closed here; see docs/backends.md.
     """
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(
+        self, url: str | None = None, *, engine: Any = None, sync_engine: Any = None
+    ) -> None:
+        if url is not None and (engine, sync_engine) != (None, None):
+            raise ConfigurationError("Celers() got a url and an engine: the engine has a URL.")
         self.registry = Registry()
-        self.client = Client(url)
+        self.client = Client(url, engine=engine, sync_engine=sync_engine)
 
     # --- declare ---
 
@@ -179,6 +187,22 @@ class Celers:
         return EnqueuedTask(
             task_id if isinstance(task_id, UUID) else UUID(task_id), _client=self.client
         )
+
+    # --- below a worker, for who writes a loop of their own ---
+
+    def claims(
+        self,
+        *,
+        queues: Iterable[str] | None = None,
+        lease: Duration = "30s",
+        name: str | None = None,
+    ) -> Claims:
+        """Claim and settle tasks one by one, ``async with``; see ``app.claims``.
+
+        *queues*: None serves all. *lease*: how long after the last ``next`` or ``extend`` what is
+        claimed may run before it is given to others. *name*: a label in ``celers workers list``.
+        """
+        return Claims(self.client, self.registry, queues=queues, lease=lease, name=name)
 
     async def close(self) -> None:
         """Close this loop's connections."""

@@ -7,6 +7,7 @@ Everything here works on every database. A subclass overrides ``enqueue``, ``cla
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
@@ -57,7 +58,7 @@ class Wakeup:
 class Store:
     """Tasks in a SQL database. One for each event loop."""
 
-    transaction: ClassVar[type[Transaction]] = Transaction
+    transaction: type[Transaction] = Transaction
     #: Connections of the pool that are kept for one purpose each, besides ``pool_size``.
     held: ClassVar[int] = 0
 
@@ -212,7 +213,12 @@ class _RipCord:
         self._raw = (await connection.get_raw_connection()).driver_connection
 
     def pull(self) -> None:
-        # asyncpg has terminate; asyncmy's close only closes the socket.
-        cut = getattr(self._raw, "terminate", None) or getattr(self._raw, "close", None)
-        if cut is not None:
+        # asyncpg has terminate, psycopg libpq's finish; asyncmy's close only closes the socket.
+        libpq = getattr(self._raw, "pgconn", None)
+        cut = (
+            getattr(libpq, "finish", None)
+            or getattr(self._raw, "terminate", None)
+            or getattr(self._raw, "close", None)
+        )
+        if cut is not None and not inspect.iscoroutinefunction(cut):
             cut()
