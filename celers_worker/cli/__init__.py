@@ -11,8 +11,8 @@ application the application that commands load, and the database it may name
 task_view   a task as a row, a page, a document
 examination what celers check finds
 
-worker migrate enqueue task dlq queue workers bench check init: a command or a group of commands
-each.
+worker migrate enqueue task dlq queue workers handlers bench check init: a command or a group of
+commands each.
 """
 
 from celers_worker.cli.program import celers as main

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "dlq": "List, show, requeue and purge dead tasks.",
         "queue": "List, pause, resume and purge queues.",
         "workers": "List the workers.",
+        "handlers": "List the handlers of the application.",
         "migrate": "Create the tables, or bring them up to date.",
         "bench": "Measure the database in a queue of its own.",
         "check": "Check the configuration, the application and the database.",
