@@ -95,6 +95,7 @@ class Client:
             connect_timeout=settings.connect_timeout,
             call_timeout=settings.call_timeout,
             pool_size=settings.pool_size,
+            poll_backoff=self.config.worker.poll_backoff,
             keep_completed=self.config.retention.completed > timedelta(0),
         )
 

@@ -66,6 +66,7 @@ class WorkerSettings(Table, frozen=True):
     threads: Annotated[int, Whole(1, 1_024)] = 32
     timeout: Annotated[timedelta | None, _POSITIVE] = None
     poll_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=1)
+    poll_backoff: Annotated[timedelta, _ANY] = timedelta(0)
     lease: Annotated[timedelta, _POSITIVE] = timedelta(seconds=30)
     heartbeat_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
     reap_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)

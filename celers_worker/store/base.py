@@ -26,6 +26,7 @@ from celers_worker.store import server
 from celers_worker.store.deadline import bounded
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.levels import Levels
+from celers_worker.store.pacing import Pacing
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.urls import shown_url
 from celers_worker.store.values import CHUNK, chunks
@@ -44,6 +45,8 @@ class StoreOptions:
     connect_timeout: timedelta = timedelta(seconds=5)
     call_timeout: timedelta = timedelta(seconds=10)
     pool_size: int = 5
+    poll_backoff: timedelta = timedelta(0)
+    """Where the database does not tell, an idle worker's looks grow apart up to this."""
     keep_completed: bool = True
     """Whether a settled task that completed goes to the archive, or nowhere."""
 
@@ -66,6 +69,7 @@ class Store:
         self.url = url
         self.options = options
         self.levels = Levels()
+        self.pacing = Pacing(options.poll_backoff.total_seconds())
         self.server: server.Server | None = None
         self._engine: AsyncEngine | None = None
 
@@ -137,7 +141,10 @@ class Store:
 
     async def claim(self, worker: str, demand: Demand) -> list[Task]:
         """Lease due tasks to *worker*, no more than *demand* says, in the order of their start."""
-        return await self.run(self.transaction.claim, worker, demand, self.levels)
+        claimed = await self.run(self.transaction.claim, worker, demand, self.levels)
+        if claimed:
+            self.pacing.came()
+        return claimed
 
     async def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
         """Write outcomes of leases still held, and return their ids; the others change nothing."""
@@ -151,7 +158,7 @@ class Store:
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when there may be something to claim. Where nothing tells, time does."""
         while True:
-            await asyncio.sleep(self.poll_pause)
+            await asyncio.sleep(self.pacing.pause(self.poll_pause))
             yield Wakeup()
 
     # --- inside ---

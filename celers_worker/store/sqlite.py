@@ -221,8 +221,9 @@ class SQLiteStore(Store):
                 version = self._version(connection)
                 if version != seen:
                     seen = version
+                    self.pacing.came()
                     yield Wakeup()
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(self.pacing.pause(LOOK))
         finally:
             connection.close()
 
