@@ -19,18 +19,22 @@ async def work_one(app: Celers, *, queues: Iterable[str] = ()) -> Settlement | N
     None: no task is due. The database is the application's; a worker appears in it for as long as
     this takes, with all that its configuration says. Raises StoreError if the database is away.
     """
-    config = app.client.with_own_url(app.client.config)
+    client = app.client
+    config, events = client.with_own_url(client.config), client.events
     served = tuple(check_queue_name(queue) for queue in queues) or config.worker.queues
     worker = msgspec.structs.replace(config.worker, concurrency=1, prefetch=0, queues=served)
     settled: list[Settlement] = []
-    events = Events()
-    events.listen(TasksSettled, lambda event: settled.extend(event.settlements))
-    await Worker(
-        app,
-        msgspec.structs.replace(config, worker=worker),
-        until="once",
-        events=events,
-        fail_fast=True,
-        upkeep=False,
-    ).run()
+    told = Events()
+    told.listen(TasksSettled, lambda event: settled.extend(event.settlements))
+    try:
+        await Worker(
+            app,
+            msgspec.structs.replace(config, worker=worker),
+            until="once",
+            events=told,
+            fail_fast=True,
+            upkeep=False,
+        ).run()
+    finally:
+        client.config, client.events = config, events  # a worker has brought its own
     return settled[0] if settled else None

@@ -75,7 +75,8 @@ def config(directory: Path | None = None) -> Config:
 
 def _new_memory() -> str:
     global _last_url
-    memory.forget(_last_url)
+    if _last_url:
+        memory.forget(_last_url)
     _last_url = f"memory://test-{new_id().hex}"
     return _last_url
 

@@ -13,6 +13,7 @@ is somebody else's.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ from uuid import uuid4
 
 from celers_worker.app.client import Client
 from celers_worker.core.duration import Duration, parse_duration
-from celers_worker.core.errors import ConfigurationError, PayloadError
+from celers_worker.core.errors import ConfigurationError, PayloadError, Unavailable
 from celers_worker.core.handler import Registry
 from celers_worker.core.names import check_queue_name
 from celers_worker.core.outcome import (
@@ -76,10 +77,11 @@ class Claims:
     async def __aexit__(self, *details: object) -> None:
         """Give back what is not settled, without counting an attempt, and leave."""
         if self._id is not None:
-            store = await self._client.store()
-            await store.run(maintenance.recover, self._id, ())
-            await store.run(maintenance.deregister, self._id)
-            self._id = None
+            place, self._id = self._id, None
+            with contextlib.suppress(Unavailable):  # then the lease ends by itself
+                store = await self._client.store()
+                await store.run(maintenance.recover, place, ())
+                await store.run(maintenance.deregister, place)
 
     async def next(self) -> ClaimedTask | None:
         """Lease the next due task, and renew the lease of those claimed before; None: none is due.
@@ -150,7 +152,8 @@ class ClaimedTask:
     """A task and the lease to run it.
 
     What ends the run returns False if the lease was lost: then another may run it already, and
-    nothing was changed.
+    nothing was changed. It raises Unavailable if the database did not answer: say it again, and
+    take False for an answer, for the first time may have been heard.
     """
 
     task: Task

@@ -185,3 +185,4 @@ async def test_work_one_runs_the_first_task_and_leaves_the_others(app: Celers) -
     assert settlement.outcome == Completed(b'"sent to ada"')
     assert await second.state() is TaskState.PENDING
     assert await work_one(app, queues=["reports"]) is None
+    assert app.client.config.worker.concurrency > 1

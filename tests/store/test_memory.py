@@ -113,6 +113,9 @@ def test_a_name_that_is_none_is_refused(url: str) -> None:
 
 
 async def test_an_application_is_tested_without_a_file() -> None:
+    with make_direct_store("memory://") as mine:  # not the tests' to forget
+        mine.open()
+        mine.enqueue([new_task()])
     app = Celers()
 
     @app.task()
@@ -126,3 +129,6 @@ async def test_an_application_is_tested_without_a_file() -> None:
         assert await task.result() == "Hello, Ada!"
         assert (await testing.drain(app)).completed == []
         await app.close()
+    with make_direct_store("memory://") as mine:
+        assert len(live_rows(mine)) == 1
+    memory.forget("memory://")
