@@ -1,9 +1,9 @@
 """What an application imports in its own tests.
 
-There is no fake queue: a SQLite file is quick enough, and it is the real thing.
+There is no fake queue: SQLite is quick enough, in memory or in a file, and it is the real thing.
 
-    async def test_sign_up_greets(tmp_path):
-        app.client.config = testing.config(tmp_path)
+    async def test_sign_up_greets():
+        app.client.config = testing.config()
         await sign_up("ada@example.org")
         run = await testing.drain(app)
         assert run.completed == ["send_welcome"]
@@ -22,6 +22,8 @@ from celers_worker.app import Celers
 from celers_worker.config import Config
 from celers_worker.core.events import Events, TasksSettled
 from celers_worker.core.outcome import Completed, Dead, Retry, Settlement
+from celers_worker.core.task import new_id
+from celers_worker.store import memory
 from celers_worker.worker import Worker
 
 
@@ -50,18 +52,33 @@ class Drained:
         return [one.task.name for one in self.settlements if isinstance(one.outcome, outcome)]
 
 
-def config(directory: Path) -> Config:
-    """A configuration with a new database in *directory*, and a worker that never waits."""
+#: The database in memory of the last configuration.
+_last_url = ""
+
+
+def config(directory: Path | None = None) -> Config:
+    """A configuration with a new database, and a worker that never waits.
+
+    The database is a file in *directory*, else in memory; the one in memory that the last call
+    made ends then, as soon as nothing has it open any more.
+    """
     default = Config()
+    url = _new_memory() if directory is None else f"sqlite:///{directory / 'celers.db'}"
     return msgspec.structs.replace(
         default,
-        database=msgspec.structs.replace(
-            default.database, url=f"sqlite:///{directory / 'celers.db'}"
-        ),
+        database=msgspec.structs.replace(default.database, url=url),
         worker=msgspec.structs.replace(
             default.worker, settle_interval=timedelta(0), grace=timedelta(seconds=5)
         ),
     )
+
+
+def _new_memory() -> str:
+    global _last_url
+    if _last_url:
+        memory.forget(_last_url)
+    _last_url = f"memory://test-{new_id().hex}"
+    return _last_url
 
 
 async def drain(app: Celers) -> Drained:

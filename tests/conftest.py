@@ -9,13 +9,15 @@ from tests.servers import Server
 
 SERVER_FIXTURES = {"postgres": "postgres_server", "mysql": "mariadb_server"}
 DATABASES = ["sqlite", *SERVER_FIXTURES]
+#: That of $CELERS_TEST_DATABASE_URL, for the tests of the store.
+OTHER = "other"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--db",
         action="append",
-        choices=DATABASES,
+        choices=[*DATABASES, OTHER],
         help="run the database tests on this one only; may be repeated (default: all three)",
     )
 

@@ -24,6 +24,7 @@ from celers_worker.app.cancelling import (
     cancel_many_sync,
     chosen_tasks,
 )
+from celers_worker.app.claims import Claims
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call, DeclaredTask
 from celers_worker.app.declaring import (
@@ -79,10 +80,17 @@ class Celers:
 
     Without a *url* the configuration names the database: flags, ``CELERS_DATABASE_URL``,
     ``celers.toml``, else a SQLite file ``celers.db``. Nothing is opened before it is needed.
+
+    *engine* (SQLAlchemy's AsyncEngine) and *sync_engine* (its Engine) share the application's own
+    connections with what it enqueues and asks, and are never closed here; see docs/backends.md.
     """
 
-    def __init__(self, url: str | None = None) -> None:
-        self.client = Client(url)
+    def __init__(
+        self, url: str | None = None, *, engine: Any = None, sync_engine: Any = None
+    ) -> None:
+        if url is not None and (engine, sync_engine) != (None, None):
+            raise ConfigurationError("Celers() got a url and an engine: the engine has a URL.")
+        self.client = Client(url, engine=engine, sync_engine=sync_engine)
         self.extensions = Extensions()
         self.registry = self.client.registry
         self.schedules = Schedules(self.registry, self.client)
@@ -441,6 +449,22 @@ class Celers:
     def inspect(self) -> Inspection:
         """What there is to see of tasks, queues and workers."""
         return Inspection(self.client)
+
+    # --- below a worker, for who writes a loop of their own ---
+
+    def claims(
+        self,
+        *,
+        queues: Iterable[str] | None = None,
+        lease: Duration = "30s",
+        name: str | None = None,
+    ) -> Claims:
+        """Claim and settle tasks one by one, ``async with``; see ``app.claims``.
+
+        *queues*: None serves all. *lease*: how long after the last ``next`` or ``extend`` what is
+        claimed may run before it is given to others. *name*: a label in ``celers workers list``.
+        """
+        return Claims(self.client, self.registry, queues=queues, lease=lease, name=name)
 
     async def close(self) -> None:
         """Close this loop's connections."""

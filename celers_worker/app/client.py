@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from msgspec import structs
@@ -25,16 +26,36 @@ from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.routing import Route, Routes
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.core.workflow import NewWorkflow
-from celers_worker.store import DirectStore, Store, StoreOptions, make_direct_store, make_store
+from celers_worker.store import (
+    DirectStore,
+    Store,
+    StoreOptions,
+    make_direct_store,
+    make_store,
+    shared,
+)
 from celers_worker.store.workflow import enqueueing
 
 
 class Client:
     """One asynchronous store for each event loop, and one for everything without a loop."""
 
-    def __init__(self, url: str | None, config: Callable[[], Config] | None = None) -> None:
-        """*url* wins over the configuration, which is read when a store is first needed."""
-        self._url = url
+    def __init__(
+        self,
+        url: str | None,
+        config: Callable[[], Config] | None = None,
+        *,
+        engine: Any = None,
+        sync_engine: Any = None,
+    ) -> None:
+        """*url* wins over the configuration, which is read when a store is first needed.
+
+        *engine* and *sync_engine* are the application's own, and their URL is one too.
+        """
+        self._engine = shared.asynchronous_engine(engine)
+        self._sync_engine = shared.synchronous_engine(sync_engine)
+        self._shared_url = shared.url_of_either(self._engine, self._sync_engine)
+        self._url = url or self._shared_url
         self._read_config = config or (lambda: load_config().config)
         self._config: Config | None = None
         self._stores: WeakKeyDictionary[asyncio.AbstractEventLoop, Store] = WeakKeyDictionary()
@@ -91,6 +112,8 @@ class Client:
 
     @config.setter
     def config(self, config: Config) -> None:
+        if config.database.url != self._shared_url:
+            self._engine = self._sync_engine = None
         self._config = config
         self._configured.clear()
         self._url = None
@@ -119,6 +142,7 @@ class Client:
             connect_timeout=settings.connect_timeout,
             call_timeout=settings.call_timeout,
             pool_size=settings.pool_size,
+            poll_backoff=self.config.worker.poll_backoff,
             keep_completed=self.config.keeps_completed,
         )
 
@@ -178,7 +202,7 @@ class Client:
             async with self._opening.setdefault(loop, asyncio.Lock()):
                 store = self._stores.get(loop)
                 if store is None:
-                    store = make_store(self.url, self.options)
+                    store = self._make_store()
                     await store.open()
                     self._stores[loop] = store
         return store
@@ -192,7 +216,7 @@ class Client:
         """The store for callers without a loop. Raises like ``store``."""
         with self._lock:
             if self._direct is None:
-                direct = make_direct_store(self.url, self.options)
+                direct = self._make_direct_store()
                 direct.open()
                 self._direct = direct
             return self._direct
@@ -239,6 +263,16 @@ class Client:
         except Unavailable:
             store.run(enqueueing.enqueue, new, repeated=True)
         self._tell(new.steps, began)
+
+    def _make_store(self) -> Store:
+        if self._engine is not None:
+            return shared.SharedStore(self._engine, self.options)
+        return make_store(self.url, self.options)
+
+    def _make_direct_store(self) -> DirectStore:
+        if self._sync_engine is not None:
+            return shared.SharedDirectStore(self._sync_engine, self.options)
+        return make_direct_store(self.url, self.options)
 
     def _tell(self, tasks: Sequence[NewTask], began: float) -> None:
         if self.events.wants(TasksEnqueued):

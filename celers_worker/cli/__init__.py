@@ -17,8 +17,8 @@ enqueue_lines  a task for each line of standard input
 
 task_change task_history queue_figures maintain_view: what is too much for their group's file
 
-worker migrate enqueue task dlq queue workflow schedule workers stats health maintain export import_
-backup restore copy bench doctor check init: a command or a group of commands each.
+worker migrate enqueue task dlq queue workflow schedule workers handlers stats health maintain
+export import_ backup restore copy bench doctor check init: a command or a group of commands each.
 """
 
 from celers_worker.cli.program import celers as main

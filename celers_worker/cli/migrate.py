@@ -114,8 +114,8 @@ def sql(invocation: Invocation, since: str | None = None) -> None:
     from celers_worker.store import migrate
     from celers_worker.store.urls import parse_url
 
-    _, drivers = parse_url(invocation.config().database.url)
-    click.echo(migrate.sql(drivers.backend, since=since))
+    _, backend = parse_url(invocation.config().database.url)
+    click.echo(migrate.sql(backend.name, since=since))
 
 
 def _revisions(invocation: Invocation) -> Sequence[Revision]:

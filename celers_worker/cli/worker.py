@@ -133,6 +133,11 @@ def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None
 
 
 def _supervise(config: Config, until: Until, fail_fast: bool) -> int:
+    if config.database.url.startswith("memory:"):
+        raise ConfigurationError(
+            f"worker.processes is {config.worker.processes}, but a database in memory is one "
+            "process's own: use 1, or a file such as sqlite:///celers.db."
+        )
     from celers_worker.core.restart import Restarts
     from celers_worker.supervisor import Supervisor
 

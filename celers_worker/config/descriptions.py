@@ -91,6 +91,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "The longest wait between two looks for tasks.",
         "Lower it on MySQL and SQLite, which cannot notify, to start sooner; raise it to ask less.",
     ),
+    "worker.poll_backoff": Description(
+        "While nothing comes, looks grow apart up to this, where the database does not tell.",
+        "Raise it on MySQL and SQLite to ask less when idle; the first task then starts later.",
+    ),
     "worker.lease": Description(
         "How long a worker that shows no sign of life keeps its tasks.",
         "Lower it to rerun a killed worker's tasks sooner; raise it if handlers block the process.",

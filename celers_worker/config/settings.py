@@ -83,6 +83,7 @@ class WorkerSettings(Table, frozen=True):
     timeout: Annotated[timedelta | None, _POSITIVE] = None
     backoff: Annotated[str | None, Strategy()] = None
     poll_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=1)
+    poll_backoff: Annotated[timedelta, _ANY] = timedelta(0)
     lease: Annotated[timedelta, _POSITIVE] = timedelta(seconds=30)
     heartbeat_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
     reap_interval: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
@@ -152,6 +153,7 @@ class RetentionSettings(Table, frozen=True):
     dead: Annotated[timedelta, _ANY] = timedelta(days=30)
     results: Annotated[timedelta, _ANY] = timedelta(days=30)
     ticks: Annotated[timedelta, _ANY] = timedelta(days=30)
+    history: Annotated[timedelta, _ANY] = timedelta(days=30)
 
 
 class LimitSettings(Table, frozen=True):
@@ -159,7 +161,6 @@ class LimitSettings(Table, frozen=True):
 
     arguments: Annotated[int, Whole(1, MAX_BYTES)] = SIZE_LIMIT
     result: Annotated[int, Whole(1, MAX_BYTES)] = SIZE_LIMIT
-    history: Annotated[timedelta, _ANY] = timedelta(days=30)
 
 
 class MaintenanceSettings(Table, frozen=True):

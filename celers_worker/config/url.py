@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from celers_worker.config.schemes import offered
 from celers_worker.core.names import nearest
 
 SCHEMES = (
@@ -19,11 +20,13 @@ SCHEMES = (
     "mariadb",
     "mariadb+asyncmy",
     "mariadb+pymysql",
+    "memory",
 )
 HIDDEN = "***"
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*)://", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.ASCII)
+_MEMORY = re.compile(r"[a-z0-9_-]*", re.ASCII | re.IGNORECASE)
 _RAW = re.compile(r"[@/?#\[\]\s]|%(?![0-9A-Fa-f]{2})", re.ASCII)
 _SECRET_OPTION = re.compile(
     r"(\b\w*(?:pass(?:word|wd|phrase)?|pwd|secret|token)\s*=\s*)('[^']*'|[^&;\s]+)",
@@ -66,12 +69,17 @@ def url_problems(url: str) -> Iterator[str]:
             'has no scheme: write "sqlite:///celers.db", "postgresql://user@host/database" or '
             '"mysql://user@host/database".'
         )
+    elif scheme not in SCHEMES and offered(scheme):
+        return  # what its URLs look like, its package knows
     elif scheme not in SCHEMES:
         hint = nearest(scheme.lower(), SCHEMES) or nearest(scheme.lower().split("+")[0], SCHEMES)
         yield f"has the unknown scheme {scheme[:40]!r}." + (hint or f" Use {', '.join(SCHEMES)}.")
     elif scheme == "sqlite":
         if rest and not rest.startswith("/"):
             yield 'needs a third slash before a relative path, as in "sqlite:///celers.db".'
+    elif scheme == "memory":
+        if not _MEMORY.fullmatch(rest):
+            yield "has no name for a database in memory: letters, digits, - and _, or nothing."
     else:
         yield from _server_problems(rest)
 

@@ -7,6 +7,7 @@ Everything here works on every database. A subclass overrides ``enqueue``, ``cla
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from celers_worker.store.deadline import bounded
 from celers_worker.store.ended import EndedHints
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.levels import Levels
+from celers_worker.store.pacing import Pacing
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.urls import shown_url
 from celers_worker.store.values import CHUNK, chunks
@@ -44,6 +46,8 @@ class StoreOptions:
     connect_timeout: timedelta = timedelta(seconds=5)
     call_timeout: timedelta = timedelta(seconds=10)
     pool_size: int = 5
+    poll_backoff: timedelta = timedelta(0)
+    """Where the database does not tell, an idle worker's looks grow apart up to this."""
     keep_completed: bool = True
     """Whether a settled task that completed goes to the archive, or nowhere."""
 
@@ -58,7 +62,7 @@ class Wakeup:
 class Store:
     """Tasks in a SQL database. One for each event loop."""
 
-    transaction: ClassVar[type[Transaction]] = Transaction
+    transaction: type[Transaction] = Transaction
     #: Connections of the pool that are kept for one purpose each, besides ``pool_size``.
     held: ClassVar[int] = 0
 
@@ -66,6 +70,7 @@ class Store:
         self.url = url
         self.options = options
         self.levels = Levels()
+        self.pacing = Pacing(options.poll_backoff.total_seconds())
         self.server: server.Server | None = None
         self._engine: AsyncEngine | None = None
 
@@ -145,7 +150,10 @@ class Store:
 
     async def claim(self, worker: str, demand: Demand) -> list[Task]:
         """Lease due tasks to *worker*, no more than *demand* says, in the order of their start."""
-        return await self.run(self.transaction.claim, worker, demand, self.levels)
+        claimed = await self.run(self.transaction.claim, worker, demand, self.levels)
+        if claimed:
+            self.pacing.came()
+        return claimed
 
     async def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
         """Write outcomes of leases still held, and return their ids; the others change nothing."""
@@ -159,7 +167,7 @@ class Store:
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when there may be something to claim. Where nothing tells, time does."""
         while True:
-            await asyncio.sleep(self.poll_pause)
+            await asyncio.sleep(self.pacing.pause(self.poll_pause))
             yield Wakeup()
 
     def ended_hints(self) -> EndedHints:
@@ -202,9 +210,10 @@ class Store:
 
     def sync_engine_for_handlers(self) -> Engine:
         """The same for handlers in threads."""
-        from celers_worker.store.direct import direct_engine  # which imports this module
+        from celers_worker.store import make_direct_store  # which imports this module
 
-        return direct_engine(self.url, self.options)
+        url = self.url.render_as_string(hide_password=False)
+        return make_direct_store(url, self.options).engine
 
     def _new_engine(self, pool_size: int) -> AsyncEngine:
         return create_async_engine(
@@ -245,7 +254,12 @@ class RipCord:
 
     def pull(self) -> None:
         """Cut it."""
-        # asyncpg has terminate; asyncmy's close only closes the socket.
-        cut = getattr(self._raw, "terminate", None) or getattr(self._raw, "close", None)
-        if cut is not None:
+        # asyncpg has terminate, psycopg libpq's finish; asyncmy's close only closes the socket.
+        libpq = getattr(self._raw, "pgconn", None)
+        cut = (
+            getattr(libpq, "finish", None)
+            or getattr(self._raw, "terminate", None)
+            or getattr(self._raw, "close", None)
+        )
+        if cut is not None and not inspect.iscoroutinefunction(cut):
             cut()

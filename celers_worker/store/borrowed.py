@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.store import raw, transaction_class
+from celers_worker.store import raw
+from celers_worker.store.backends import backend_of_dialect
 from celers_worker.store.transaction import Transaction
 
 R = TypeVar("R")
@@ -43,4 +44,4 @@ def run_sync(session: Any, operation: Callable[[Transaction], R]) -> R:
 
 
 def _transaction(connection: Connection) -> Transaction:
-    return transaction_class(connection.engine.url)(connection)
+    return backend_of_dialect(connection.dialect.name).direct_class.transaction(connection)

@@ -7,19 +7,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import Enqueued, NewTask
-from celers_worker.store import mysql, server
+from celers_worker.store import server
 from celers_worker.store.base import TRIES, StoreOptions
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.schema import HEAD
-from celers_worker.store.sqlite import sqlite_engine
 from celers_worker.store.transaction import Transaction
-from celers_worker.store.urls import driver_url, shown_url
+from celers_worker.store.urls import shown_url
 from celers_worker.store.values import CHUNK, chunks
 
 P = ParamSpec("P")
@@ -27,13 +26,19 @@ R = TypeVar("R")
 
 
 class DirectStore:
-    """Tasks in a SQL database, without an event loop. Safe to share between threads."""
+    """Tasks in a SQL database, without an event loop. Safe to share between threads.
 
-    def __init__(self, url: URL, options: StoreOptions, transaction: type[Transaction]) -> None:
+    Everything here works on every database; a subclass says how to connect to its own.
+    """
+
+    transaction: type[Transaction] = Transaction
+    #: Whether the tables are made and migrated when it is opened: there is nobody else to do it.
+    embedded: ClassVar[bool] = False
+
+    def __init__(self, url: URL, options: StoreOptions) -> None:
         self.url = url
         self.options = options
-        self.transaction = transaction
-        self.engine = direct_engine(url, options)
+        self.engine = self._make_engine()
 
     @property
     def name(self) -> str:
@@ -42,9 +47,8 @@ class DirectStore:
 
     @property
     def file(self) -> Path | None:
-        """The file of an embedded database, which is made and migrated when it is opened."""
-        embedded = self.url.get_backend_name() == "sqlite"
-        return Path(self.url.database) if embedded and self.url.database else None
+        """The file that the database is; None where a server keeps it, or only memory."""
+        return None
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +63,7 @@ class DirectStore:
 
     def open(self) -> server.Server:
         """Connect once and check the server's version and the tables; see ``Store.open``."""
-        if self.file is not None:
+        if self.embedded:
             self._bring_up_to_date()
         found = self.run(lambda transaction: server.server_of(transaction.connection))
         server.check_server(found)
@@ -67,7 +71,7 @@ class DirectStore:
         return found
 
     def _bring_up_to_date(self) -> None:
-        """Migrate an embedded file: there is nobody else to do it."""
+        """Migrate an embedded database."""
         revision = self.run(lambda transaction: server.schema_revision(transaction.connection))
         if revision is None or revision < HEAD:
             from celers_worker.store import migrate  # Alembic takes a quarter of a second to import
@@ -109,41 +113,32 @@ class DirectStore:
                 )
         return added
 
+    # --- inside ---
 
-def direct_engine(url: URL, options: StoreOptions) -> Engine:
-    """An engine whose driver or server ends what takes too long; *url* may name any driver."""
-    url = driver_url(url.render_as_string(hide_password=False), synchronous=True)
-    connect = max(1, round(options.connect_timeout.total_seconds()))
-    call = max(1, round(options.call_timeout.total_seconds()))
-    arguments: dict[str, Any]
-    match url.get_backend_name():
-        case "sqlite":
-            return sqlite_engine(url, busy_timeout=call, pool_size=options.pool_size)
-        case "postgresql":
-            arguments = {
-                "connect_timeout": connect,
-                "application_name": "celers",
-                # The server ends what takes too long, and who falls silent with locks in his
-                # hands; a server that is gone, the socket does.
-                "options": f"-c statement_timeout={call * 1000}"
-                f" -c idle_in_transaction_session_timeout={call * 1000}",
-                "tcp_user_timeout": call * 1000,
-            }
-            return create_engine(
-                url, pool_size=options.pool_size, hide_parameters=True, connect_args=arguments
-            )
-        case _:
-            arguments = {
-                "connect_timeout": connect,
-                "read_timeout": call,
-                "write_timeout": call,
-                "charset": "utf8mb4",
-                "init_command": mysql.session(options),
-            }
-            return create_engine(
-                url,
-                pool_size=options.pool_size,
-                hide_parameters=True,
-                isolation_level=mysql.ISOLATION,
-                connect_args=arguments,
-            )
+    def _make_engine(self) -> Engine:
+        return create_engine(
+            self.url,
+            pool_size=self.options.pool_size,
+            # Without the password in the tracebacks of users, and without their payloads.
+            hide_parameters=True,
+            connect_args=self._connect_arguments(),
+            **self._engine_options(),
+        )
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        """The driver's own arguments for a connection."""
+        return {}
+
+    def _engine_options(self) -> dict[str, Any]:
+        """The engine's options for this database."""
+        return {}
+
+    @property
+    def connect_seconds(self) -> int:
+        """The connect timeout for drivers that take whole seconds."""
+        return max(1, round(self.options.connect_timeout.total_seconds()))
+
+    @property
+    def call_seconds(self) -> int:
+        """The call timeout for drivers that take whole seconds."""
+        return max(1, round(self.options.call_timeout.total_seconds()))

@@ -12,6 +12,7 @@ from sqlalchemy import URL, Select, text
 from celers_worker.core.task import Demand, NewTask, Task, TaskState
 from celers_worker.store import statements, sweeps
 from celers_worker.store.base import Store, StoreOptions
+from celers_worker.store.direct import DirectStore
 from celers_worker.store.lookout import Lookout
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.values import new_values
@@ -34,6 +35,8 @@ def session(options: StoreOptions) -> str:
 
 class MySQLTransaction(Transaction):
     """A transaction on MySQL or MariaDB."""
+
+    isolation = ISOLATION
 
     def insert(self, tasks: Sequence[NewTask], *, unless_known: bool) -> None:
         """Ask for the time first: with expressions in VALUES, each row would be a round trip."""
@@ -142,3 +145,21 @@ class MySQLStore(Store):
     def _engine_options(self) -> dict[str, Any]:
         # Each transaction ends by itself: to roll back once more would be a round trip for nothing.
         return {"isolation_level": ISOLATION, "pool_reset_on_return": None}
+
+
+class MySQLDirectStore(DirectStore):
+    """The synchronous store on MySQL or MariaDB."""
+
+    transaction = MySQLTransaction
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        return {
+            "connect_timeout": self.connect_seconds,
+            "read_timeout": self.call_seconds,
+            "write_timeout": self.call_seconds,
+            "charset": "utf8mb4",
+            "init_command": session(self.options),
+        }
+
+    def _engine_options(self) -> dict[str, Any]:
+        return {"isolation_level": ISOLATION}

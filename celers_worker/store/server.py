@@ -17,6 +17,13 @@ OLDEST = {
     "SQLite": (3, 35),
 }
 
+_PRODUCTS = {
+    "postgresql": "PostgreSQL",
+    "mysql": "MySQL",
+    "mariadb": "MariaDB",
+    "sqlite": "SQLite",
+}
+
 _version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
 
 
@@ -35,9 +42,7 @@ def server_of(connection: Connection) -> Server:
     """Ask which server *connection* leads to."""
     dialect = connection.dialect
     version = tuple(part for part in dialect.server_version_info or () if isinstance(part, int))
-    product = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}.get(
-        dialect.name, "SQLite"
-    )
+    product = _PRODUCTS.get(dialect.name, dialect.name)
     if getattr(dialect, "is_mariadb", False):
         product = "MariaDB"
     if product == "SQLite":
@@ -47,8 +52,11 @@ def server_of(connection: Connection) -> Server:
 
 
 def check_server(server: Server) -> None:
-    """Raise Refused if the server is too old, with the version found and the one needed."""
-    needed = OLDEST[server.product]
+    """Raise Refused if the server is too old, with the version found and the one needed.
+
+    A database that another package brings is that package's to check.
+    """
+    needed = OLDEST.get(server.product, ())
     if server.version < needed:
         raise Refused(
             f"{server} is too old: Celers needs {server.product} "

@@ -13,7 +13,8 @@ import queue
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
+from pathlib import Path
+from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -21,6 +22,7 @@ from sqlalchemy.util import await_only
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.store.base import Store, StoreOptions, Wakeup
+from celers_worker.store.direct import DirectStore
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.loan import LentConnection, Loan, Wait
 from celers_worker.store.transaction import Transaction
@@ -74,10 +76,11 @@ class _Job(NamedTuple):
 class _Writer(threading.Thread):
     """Runs the transactions of this process, as many as wait in one commit."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, transaction: type[Transaction]) -> None:
         super().__init__(name="celers-sqlite-writer", daemon=True)
         self.jobs: queue.SimpleQueue[_Job | Loan | None] = queue.SimpleQueue()
         self._engine = engine
+        self._transaction = transaction
         self._connection: Connection | None = None
 
     def run(self) -> None:
@@ -115,7 +118,7 @@ class _Writer(threading.Thread):
             if self._connection is None:
                 self._connection = self._engine.connect()
             with self._connection.begin():
-                transaction = Transaction(self._connection)
+                transaction = self._transaction(self._connection)
                 values = [job.operation(transaction) for job in group]
         except BaseException as error:
             if len(group) > 1:
@@ -135,8 +138,37 @@ class _Writer(threading.Thread):
             self._connection = None
 
 
+class SQLiteTransaction(Transaction):
+    """A transaction on SQLite."""
+
+    def join(self) -> None:
+        """Take the write lock, as our own do when they begin; see ``sqlite_engine``."""
+        raw = self.connection.connection.driver_connection
+        if not getattr(raw, "in_transaction", True):
+            self.connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class SQLiteDirectStore(DirectStore):
+    """The synchronous store on a SQLite file."""
+
+    transaction = SQLiteTransaction
+    embedded = True
+
+    @property
+    def file(self) -> Path | None:
+        """The file; None for one in memory."""
+        return Path(self.url.database) if self.url.database else None
+
+    def _make_engine(self) -> Engine:
+        busy, size = self.call_seconds, self.options.pool_size
+        return sqlite_engine(self.url, busy_timeout=busy, pool_size=size)
+
+
 class SQLiteStore(Store):
     """The store on a SQLite file."""
+
+    transaction = SQLiteTransaction
+    direct: ClassVar[type[SQLiteDirectStore]] = SQLiteDirectStore
 
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
@@ -148,9 +180,7 @@ class SQLiteStore(Store):
         await super().open()
 
     def _bring_up_to_date(self) -> None:
-        from celers_worker.store.direct import DirectStore  # which uses the engine of this module
-
-        with DirectStore(self.url, self.options, Transaction) as direct:
+        with self.direct(self.url, self.options) as direct:
             direct.open()
 
     async def close(self) -> None:
@@ -198,16 +228,16 @@ class SQLiteStore(Store):
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when any connection has changed the file."""
-        # A connection of its own: the counter tells of the changes of all others, the writer's too.
-        connection = sqlite3.connect(self.url.database or "", isolation_level=None)
+        connection = self._watching_connection()
         try:
             seen = None
             while True:
-                version = connection.execute("PRAGMA data_version").fetchone()
+                version = self._version(connection)
                 if version != seen:
                     seen = version
+                    self.pacing.came()
                     yield Wakeup()
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(self.pacing.pause(LOOK))
         finally:
             connection.close()
 
@@ -243,9 +273,16 @@ class SQLiteStore(Store):
         self._running_writer().jobs.put(loan)
         return loan.connection()
 
+    def _watching_connection(self) -> sqlite3.Connection:
+        # One of its own: the counter tells of the changes of all others, the writer's too.
+        return sqlite3.connect(self.url.database or "", isolation_level=None)
+
+    def _version(self, connection: sqlite3.Connection) -> object:
+        return connection.execute("PRAGMA data_version").fetchone()
+
     def _running_writer(self) -> _Writer:
         if self._writer is None or not self._writer.is_alive():
             busy = self.options.call_timeout.total_seconds()
-            self._writer = _Writer(sqlite_engine(self.url, busy_timeout=busy))
+            self._writer = _Writer(sqlite_engine(self.url, busy_timeout=busy), self.transaction)
             self._writer.start()
         return self._writer

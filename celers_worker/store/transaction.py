@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Select, Table
@@ -55,8 +55,14 @@ class FailedAttempt:
 class Transaction:
     """The life of a task in one transaction of *connection*, which the caller commits."""
 
+    #: What the statements count on; None where the database has nothing else.
+    isolation: ClassVar[str | None] = None
+
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+
+    def join(self) -> None:
+        """Make a transaction that another's engine began like one of ours; most are."""
 
     # --- in the order of a task's life ---
 

@@ -34,7 +34,8 @@ class Id(TypeDecorator[UUID]):
             return dialect.type_descriptor(
                 mysql.CHAR(36, charset="ascii", collation="ascii_general_ci")
             )
-        return dialect.type_descriptor(CHAR(36, collation="NOCASE"))
+        collation = "NOCASE" if dialect.name == "sqlite" else None
+        return dialect.type_descriptor(CHAR(36, collation=collation))
 
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
         """Send a UUID."""

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from celers_worker.core.errors import ConfigurationError
+from celers_worker.store.backends import Backend, backend_of_scheme
 
 
-@dataclass(frozen=True, slots=True)
-class Drivers:
-    """The drivers for one kind of database, with the extra of pip that brings them."""
-
-    backend: str
-    asynchronous: str
-    synchronous: str
-    extra: str = ""
-
-
-_POSTGRES = Drivers("postgresql", "asyncpg", "psycopg")
-_MYSQL = Drivers("mysql", "asyncmy", "pymysql", extra="[mysql]")
-_SQLITE = Drivers("sqlite", "pysqlite", "pysqlite")
-_DRIVERS = {
-    "postgresql": _POSTGRES,
-    "postgres": _POSTGRES,
-    "mysql": _MYSQL,
-    "mariadb": _MYSQL,
-    "sqlite": _SQLITE,
-}
-
-
-def parse_url(text: str) -> tuple[URL, Drivers]:
+def parse_url(text: str) -> tuple[URL, Backend]:
     """Read a database URL. Raises ConfigurationError, which never repeats the password."""
     try:
         url = make_url(text)
@@ -42,26 +20,20 @@ def parse_url(text: str) -> tuple[URL, Drivers]:
             "the database URL cannot be read: write scheme://user:password@host:port/database, "
             "and percent-encode special characters of the password."
         ) from None
-    drivers = _DRIVERS.get(url.drivername.split("+")[0])
-    if drivers is None:
-        raise ConfigurationError(
-            f"{url.drivername!r} is no database Celers knows: "
-            "use sqlite, postgresql, mysql or mariadb."
-        )
-    return url, drivers
+    return url, backend_of_scheme(url.drivername)
 
 
-def driver_url(text: str, *, synchronous: bool) -> URL:
+def driver_url(text: str, *, synchronous: bool) -> tuple[URL, Backend]:
     """The URL with the driver that we use. Raises ConfigurationError if it is not installed."""
-    url, drivers = parse_url(text)
-    driver = drivers.synchronous if synchronous else drivers.asynchronous
+    url, backend = parse_url(text)
+    driver = backend.synchronous if synchronous else backend.asynchronous
     module = "sqlite3" if driver == "pysqlite" else driver
     if find_spec(module) is None:
         raise ConfigurationError(
-            f"{drivers.backend} needs the package {module}, which is not installed. "
-            f"Run: pip install 'celers-worker{drivers.extra}'"
+            f"{backend.name} needs the package {module}, which is not installed. "
+            f"Run: pip install '{backend.requirement}'"
         )
-    return url.set(drivername=f"{drivers.backend}+{driver}")
+    return backend.address(url).set(drivername=f"{backend.name}+{driver}"), backend
 
 
 def shown_url(url: URL) -> str:

@@ -16,7 +16,7 @@ ENCODE = (
 )
 SCHEMES = (
     "sqlite, postgresql, postgresql+asyncpg, postgresql+psycopg, postgres, mysql, mysql+asyncmy, "
-    "mysql+pymysql, mariadb, mariadb+asyncmy, mariadb+pymysql."
+    "mysql+pymysql, mariadb, mariadb+asyncmy, mariadb+pymysql, memory."
 )
 VERSIONS = Path(__file__).parents[2] / "alembic" / "versions"
 REVISIONS = sorted(path.name[:4] for path in VERSIONS.glob("[0-9]*.py"))
@@ -91,6 +91,13 @@ WRONG_USAGE: dict[str, tuple[list[str], list[str]]] = {
         ["worker", "-p", "0"],
         [
             "--processes: worker.processes is 0: write a whole number from 1 to 1000.",
+        ],
+    ),
+    "processes that share no memory": (
+        ["--database", "memory://", "worker", "-p", "2"],
+        [
+            "worker.processes is 2, but a database in memory is one process's own: use 1, or a "
+            "file such as sqlite:///celers.db."
         ],
     ),
     "several mistakes": (

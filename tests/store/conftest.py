@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
@@ -15,8 +16,12 @@ from celers_worker.store import Store, StoreOptions, make_direct_store, make_sto
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import metadata
 from tests import databases
-from tests.conftest import DATABASES, SERVER_FIXTURES
+from tests.conftest import DATABASES, OTHER, SERVER_FIXTURES
 from tests.servers import Server
+
+#: Another database to run these tests on, which another package brings: an empty one of its own,
+#: whose rows are deleted before each test. docs/backends.md tells how to use it.
+OTHER_URL = os.environ.get("CELERS_TEST_DATABASE_URL")
 
 OpenStore: TypeAlias = Callable[..., Awaitable[Store]]
 
@@ -52,7 +57,13 @@ def migrated_mysql(mariadb_server: Server) -> Iterator[str]:
     yield from _migrated_on(mariadb_server)
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(scope="session")
+def migrated_other() -> str:
+    """The database of $CELERS_TEST_DATABASE_URL."""
+    return _migrated(OTHER_URL or "")
+
+
+@pytest.fixture(params=[*DATABASES, OTHER] if OTHER_URL else DATABASES)
 def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database with our tables and nothing in them.
 
@@ -63,6 +74,9 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         shutil.copy(url.removeprefix("sqlite:///"), tmp_path / "celers.db")
         return f"sqlite:///{tmp_path}/celers.db"
+    if request.param == OTHER:
+        _delete_all(url)
+        return url
     request.getfixturevalue(SERVER_FIXTURES[request.param]).start()  # another may have killed it
     _empty(url)
     return url
@@ -90,6 +104,12 @@ def _empty(url: str) -> None:
         else:
             for table in tables:
                 cursor.execute(f"DELETE FROM {table}")
+
+
+def _delete_all(url: str) -> None:
+    with make_direct_store(url) as direct, direct.engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ CONTROL_CHANNEL = "celers_control"
 class PostgresTransaction(Transaction):
     """A transaction on PostgreSQL: it can tell others of what it did."""
 
+    isolation = "READ COMMITTED"
+
     def announce(self, queues: Iterable[str]) -> None:
         """Notify waiting workers, once a queue; delivered when the transaction commits."""
         for queue in sorted(queues):
