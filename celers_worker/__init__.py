@@ -8,8 +8,8 @@ from celers_worker.version import __version__ as __version__
 if TYPE_CHECKING:
     from celers_worker.app import Celers, EnqueuedTask
     from celers_worker.core import backoff
+    from celers_worker.core.context import Context
     from celers_worker.core.errors import CelersError, ResultTimeout, TaskFailed
-    from celers_worker.core.handler import Context
     from celers_worker.core.middleware import Middleware
     from celers_worker.core.options import Options
     from celers_worker.core.signals import Cancel, Dead, Retry, Snooze
@@ -38,7 +38,7 @@ _HOMES = {
     "app": ("Celers", "EnqueuedTask"),
     "core": ("backoff",),
     "core.errors": ("CelersError", "ResultTimeout", "TaskFailed"),
-    "core.handler": ("Context",),
+    "core.context": ("Context",),
     "core.middleware": ("Middleware",),
     "core.options": ("Options",),
     "core.signals": ("Cancel", "Dead", "Retry", "Snooze"),

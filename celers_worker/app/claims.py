@@ -25,7 +25,6 @@ from uuid import uuid4
 from celers_worker.app.client import Client
 from celers_worker.core.duration import Duration, parse_duration
 from celers_worker.core.errors import ConfigurationError, PayloadError, Unavailable
-from celers_worker.core.handler import Registry
 from celers_worker.core.names import check_queue_name
 from celers_worker.core.outcome import (
     Cancelled,
@@ -38,6 +37,7 @@ from celers_worker.core.outcome import (
     outcome_of_value,
 )
 from celers_worker.core.payload import decode_arguments
+from celers_worker.core.registry import Registry
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import Demand, Task
 from celers_worker.store import maintenance

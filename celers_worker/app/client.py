@@ -19,9 +19,10 @@ from celers_worker.config.settings import HandlerSettings
 from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, TasksEnqueued
-from celers_worker.core.handler import Handler, Registry
+from celers_worker.core.handler import Handler
 from celers_worker.core.names import split_version
 from celers_worker.core.options import Options
+from celers_worker.core.registry import Registry
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.routing import Route, Routes
 from celers_worker.core.task import Enqueued, NewTask

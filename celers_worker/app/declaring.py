@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from celers_worker.app.declared import DeclaredTask
+from celers_worker.core.context import Context
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Context
 from celers_worker.core.options import check_timeout
 
 P = ParamSpec("P")

@@ -11,7 +11,8 @@ from celers_worker.core import codec as codecs
 from celers_worker.core.codec import RAW
 from celers_worker.core.errors import PayloadError, ResultTimeout, TaskFailed, TaskNotFound
 from celers_worker.core.exceptions import read_fields, rebuilt
-from celers_worker.core.handler import Handler, Registry
+from celers_worker.core.handler import Handler
+from celers_worker.core.registry import Registry
 from celers_worker.core.task import TaskState
 from celers_worker.store.results import Ending
 

@@ -11,10 +11,11 @@ from celers_worker.config import Config
 from celers_worker.config.schedules import declared_schedules
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Handler, Registry
+from celers_worker.core.handler import Handler
 from celers_worker.core.names import nearest
 from celers_worker.core.options import Options
 from celers_worker.core.policies import policies_of
+from celers_worker.core.registry import Registry
 from celers_worker.core.schedule import Schedule, Source, make_schedule
 from celers_worker.core.timing import timing_of
 from celers_worker.store import schedule_control

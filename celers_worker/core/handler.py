@@ -1,173 +1,31 @@
-"""Handlers: the functions that run tasks, and what they are given."""
+"""Handlers: the functions that run tasks, how they are called, and what they return."""
 
 from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from uuid import UUID
 
 from celers_worker.core import codec as codecs
 from celers_worker.core.annotations import Parameters, Result, hints_of, plain_of
 from celers_worker.core.codec import RAW, Codec
-from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
-from celers_worker.core.foreign import traceparent
-from celers_worker.core.host import HasTask, Host
+from celers_worker.core.context import Context
+from celers_worker.core.errors import ConfigurationError, PayloadError
 from celers_worker.core.middleware import Around, Permit
-from celers_worker.core.names import nearest, split_version
 from celers_worker.core.payload import SIZE_LIMIT, check_size, decode_arguments, encode_result
-from celers_worker.core.progress import Progress
 from celers_worker.core.retry import RetryPolicy
-from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, Task
+from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE
 
 if TYPE_CHECKING:
-    from celers_worker.core.outcome import Completed
+    pass
 
 Executor: TypeAlias = Literal["async", "thread"]
 
 _CANVAS = frozenset({"args", "kwargs"})
 _FREE = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
-
-
-class Context:
-    """What a handler may ask for, by a parameter annotated ``Context``: its task and its fate."""
-
-    __slots__ = ("_completion", "_host", "_session", "_stopped", "task", "told_at")
-
-    told_at: float
-    """When its progress was last written, by the monotonic clock; not set before."""
-
-    def __init__(self, task: Task, host: Host | None = None) -> None:
-        self.task = task
-        self._host = host
-        self._stopped = False  # a thread may look at it while the loop sets it
-
-    @property
-    def queue(self) -> str:
-        """The queue that the task came from."""
-        return self.task.queue
-
-    @property
-    def attempt(self) -> int:
-        """The number of this run, from 1."""
-        return self.task.attempt
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same for every attempt of this task: give it to services that can ignore repeats."""
-        return str(self.task.id)
-
-    @property
-    def traceparent(self) -> str | None:
-        """The W3C trace context that the producer gave with the task, in ``metadata``."""
-        return traceparent(self.task.metadata)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether this run should end: cancelled, timed out, lease lost or worker stopping.
-
-        Coroutines are cancelled anyway. A plain function cannot be interrupted, so one that runs
-        long looks here from time to time.
-        """
-        return self._stopped
-
-    def stop(self) -> None:
-        """Tell the handler that its run should end. Called by the worker."""
-        self._stopped = True
-
-    # --- what the worker offers ---
-
-    @property
-    def log(self) -> Any:
-        """A structlog logger whose lines name the task."""
-        return self._worker("log").log(self)
-
-    @property
-    def resources(self) -> Mapping[str, Any]:
-        """What the application's lifespan has opened, by name."""
-        return self._worker("resources").resources
-
-    async def progress(
-        self, done: float, total: float | None = None, message: str | None = None
-    ) -> None:
-        """Tell people how far the run is, for ``celers task show``; as often as you like.
-
-        It is written once a second at most, and when all is done; inside ``transaction()`` never.
-        """
-        await self._worker("progress").progress(self, Progress(done, total, message))
-
-    def progress_sync(
-        self, done: float, total: float | None = None, message: str | None = None
-    ) -> None:
-        """``progress`` for a handler in a thread."""
-        self._worker("progress_sync").progress_sync(self, Progress(done, total, message))
-
-    async def enqueue(self, *calls: HasTask) -> list[UUID]:
-        """Add tasks made by ``call(…)`` and return their ids.
-
-        Inside ``transaction()`` they are part of it.
-        """
-        tasks = [call.task for call in calls]
-        added = await self._worker("enqueue").enqueue(self, tasks)
-        return [one.id for one in added]
-
-    def enqueue_sync(self, *calls: HasTask) -> list[UUID]:
-        """``enqueue`` for a handler in a thread."""
-        tasks = [call.task for call in calls]
-        return [one.id for one in self._worker("enqueue").enqueue_sync(self, tasks)]
-
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """A transaction in which this task ends: ``async with context.transaction() as session``.
-
-        The session is a SQLAlchemy AsyncSession on the worker's database. When the block ends,
-        its writes, what was enqueued with ``using(session)`` or ``context.enqueue``, and the
-        completion of the task are committed at once, if this run still holds the task. An exception
-        in the block undoes it all and is the run's. Raises LeaseLost if the task is not ours any
-        more: nothing was written then. What the handler returns after the block is not kept; see
-        ``complete``.
-        """
-        return self._worker("transaction").transaction(self)
-
-    def transaction_sync(self) -> AbstractContextManager[Any]:
-        """``transaction`` for a handler in a thread; the session is a SQLAlchemy Session."""
-        return self._worker("transaction_sync").transaction_sync(self)
-
-    def complete(self, result: Any) -> None:
-        """Say inside ``transaction()`` what the task's result is. Raises PayloadError."""
-        if self.session is None:
-            raise CelersError(
-                "context.complete() gives the result to context.transaction(), and none is open: "
-                "call it inside the block, or return the result."
-            )
-        self._completion: Completed | None = self._worker("complete").completion(self, result)
-
-    @property
-    def completion(self) -> Completed | None:
-        """What ``complete`` made of the result, if it was called."""
-        return getattr(self, "_completion", None)  # a slot that most runs never set
-
-    @property
-    def session(self) -> Any:
-        """The session of the transaction that is open, or None."""
-        return getattr(self, "_session", None)
-
-    @session.setter
-    def session(self, session: Any) -> None:
-        if session is not None:
-            self._completion = None  # of a block before, which failed
-        self._session = session
-
-    def _worker(self, what: str) -> Host:
-        if self._host is None:
-            raise CelersError(
-                f"context.{what} needs the worker that runs the task, and this context was made "
-                "without one. In a test, run the task with celers_worker.testing.drain."
-            )
-        return self._host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,49 +240,3 @@ def _means_context(hint: object) -> bool:
     """Whether an annotation is Context, its name, or Context | None."""
     options = {hint, *typing.get_args(hint)}
     return Context in options or str(hint).rsplit(".", 1)[-1] == "Context"
-
-
-class Registry:
-    """The handlers of an application, by name."""
-
-    def __init__(self) -> None:
-        self._handlers: dict[str, Handler] = {}
-
-    def add(self, handler: Handler) -> None:
-        """Add *handler*. Raises ConfigurationError if its name is taken, saying by whom."""
-        other = self._handlers.get(handler.name)
-        if other is not None:
-            raise ConfigurationError(
-                f"two handlers are called {handler.name!r}: {other.place} and {handler.place}. "
-                'Give one of them another name: @app.task(name="…").'
-            )
-        self._handlers[handler.name] = handler
-
-    def mapped(self, change: Callable[[Handler], Handler]) -> Registry:
-        """A registry of the same handlers, each as *change* makes it."""
-        changed = Registry()
-        for handler in self:
-            changed.add(change(handler))
-        return changed
-
-    def get(self, name: str) -> Handler | None:
-        """Return the handler of tasks called *name*."""
-        return self._handlers.get(name)
-
-    def suggestion(self, name: str) -> str:
-        """Return `` Did you mean …?`` for a name that nobody registered, or nothing.
-
-        For an old or a new version of a task that is registered it says which ones are.
-        """
-        wanted, version = split_version(name)
-        versions = [known for known in map(split_version, self._handlers) if known[0] == wanted]
-        if versions:
-            have = " and ".join(str(number) for _, number in sorted(versions))
-            return f" That is version {version} of {wanted!r}; here is {have}."
-        return nearest(name, self._handlers)
-
-    def __iter__(self) -> Iterator[Handler]:
-        return iter(self._handlers.values())
-
-    def __len__(self) -> int:
-        return len(self._handlers)

@@ -10,7 +10,7 @@ from celers_worker.core.progress import Progress
 from celers_worker.core.task import Enqueued, NewTask
 
 if TYPE_CHECKING:
-    from celers_worker.core.handler import Context
+    from celers_worker.core.context import Context
     from celers_worker.core.outcome import Completed
 
 

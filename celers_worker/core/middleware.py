@@ -11,7 +11,7 @@ from celers_worker.core.outcome import Retry, Settlement
 from celers_worker.core.task import NewTask, Task
 
 if TYPE_CHECKING:
-    from celers_worker.core.handler import Context
+    from celers_worker.core.context import Context
 
 #: The rest of the way to the handler, and the handler; returns what it returns.
 Next: TypeAlias = Callable[[], Awaitable[Any]]

@@ -17,9 +17,9 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
+from celers_worker.core.context import Context
 from celers_worker.core.errors import CelersError, LeaseLost, PayloadError, StoreError
 from celers_worker.core.events import Events, LeasesLost, TaskEnded, TasksSettled
-from celers_worker.core.handler import Context
 from celers_worker.core.outcome import NOTHING, Completed, Dead, Settlement, outcome_of_value
 from celers_worker.services.identity import Identity
 from celers_worker.services.run import Run, Stop

@@ -12,8 +12,8 @@ from msgspec.structs import asdict
 
 from celers_worker.config import Config
 from celers_worker.core.events import Events
-from celers_worker.core.handler import Registry
 from celers_worker.core.middleware import Middleware
+from celers_worker.core.registry import Registry
 from celers_worker.core.schedule import Schedule
 from celers_worker.services.completions import Completions
 from celers_worker.services.conductor import Conductor

@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, supp
 from dataclasses import dataclass, field
 from typing import Any
 
+from celers_worker.core.context import Context
 from celers_worker.core.errors import LeaseLost, StoreError
-from celers_worker.core.handler import Context
 from celers_worker.core.outcome import Completed
 from celers_worker.core.progress import Progress
 from celers_worker.core.task import Enqueued, NewTask, Task

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from celers_worker.core.handler import Context, Handler
+from celers_worker.core.context import Context
+from celers_worker.core.handler import Handler
 from celers_worker.core.outcome import Settlement
 from celers_worker.core.task import Task
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from celers_worker.core.context import Context
 from celers_worker.core.duration import format_duration
 from celers_worker.core.errors import PayloadError
 from celers_worker.core.events import (
@@ -23,7 +24,6 @@ from celers_worker.core.events import (
     TaskParked,
     TaskStarted,
 )
-from celers_worker.core.handler import Context, Registry
 from celers_worker.core.host import Host
 from celers_worker.core.outcome import (
     NOTHING,
@@ -37,6 +37,7 @@ from celers_worker.core.outcome import (
     outcome_of_failure,
     outcome_of_value,
 )
+from celers_worker.core.registry import Registry
 from celers_worker.core.task import Task
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes

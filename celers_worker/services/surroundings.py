@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from celers_worker.core.context import Context
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.events import Events, HookFailed, TasksClaimed, TasksSettled
-from celers_worker.core.handler import Context, Handler
+from celers_worker.core.handler import Handler
 from celers_worker.core.middleware import Around, Middleware, Next, Permit, composed
 from celers_worker.core.names import nearest
 from celers_worker.core.outcome import Retry

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from celers_worker.core.context import Context
 from celers_worker.core.errors import ConfigurationError, PayloadError
-from celers_worker.core.handler import Context, Handler, split_context
+from celers_worker.core.handler import Handler, split_context
 from celers_worker.core.outcome import Completed, Dead, outcome_of_value
 from celers_worker.core.payload import decode
 from tests.core.test_handler import TASK

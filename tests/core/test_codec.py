@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from celers_worker.core.codec import RAW, check_codec
+from celers_worker.core.context import Context
 from celers_worker.core.errors import ConfigurationError, PayloadError
-from celers_worker.core.handler import Context
 from celers_worker.core.outcome import Completed, Dead, outcome_of_value
 from tests.core.test_annotations import handler_of
 from tests.core.test_handler import TASK

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from celers_worker.core import handler as module
+from celers_worker.core.context import Context
 from celers_worker.core.errors import ConfigurationError, PayloadError
-from celers_worker.core.handler import Context, Handler, Registry, split_context
+from celers_worker.core.handler import Handler, split_context
+from celers_worker.core.registry import Registry
 from celers_worker.core.task import Task, new_id
 
 NOW = datetime(2031, 5, 17, tzinfo=UTC)
