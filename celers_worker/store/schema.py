@@ -7,60 +7,35 @@ and of the columns of ``celers_tasks`` are CeleRS's, so that its producers can e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import (
     DDL,
-    JSON,
     BigInteger,
     Column,
     Double,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
     event,
     text,
 )
-from sqlalchemy.dialects import mysql, postgresql
-from sqlalchemy.types import TypeEngine
 
-from celers_worker.core.task import DEFAULT_MAX_RETRIES
 from celers_worker.store import sql
-from celers_worker.store.types import Id, LenientJson, UtcDateTime
+from celers_worker.store.columns import (
+    content,
+    document,
+    long_text,
+    name_text,
+    not_postgresql,
+    task_columns,
+)
+from celers_worker.store.types import Id, UtcDateTime
 
 #: The newest migration. A test compares it with alembic/versions.
 HEAD = "0008"
 VERSION_TABLE = "celers_alembic_version"
-
-
-def _name(length: int) -> TypeEngine[str]:
-    """Text that is compared byte for byte: MySQL's default would hold 'abc' = 'ABC' = 'ábc'."""
-    return String(length).with_variant(
-        mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
-    )
-
-
-def _long_text() -> TypeEngine[str]:
-    return Text().with_variant(
-        mysql.MEDIUMTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
-    )
-
-
-def _bytes() -> TypeEngine[bytes]:
-    return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
-
-
-def _json() -> TypeEngine[Any]:
-    return (
-        JSON(none_as_null=True)
-        .with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
-        .with_variant(LenientJson(), "sqlite")
-    )
 
 
 metadata = MetaData()
@@ -71,50 +46,13 @@ _MYSQL: dict[str, Any] = {
 }
 
 
-def _task_columns(*, by_completion: bool = False) -> Iterator[Column[Any]]:
-    """The columns of a task, wherever it is kept."""
-    yield Column("id", Id(), primary_key=True)
-    yield Column("task_name", _name(255), nullable=False)
-    yield Column("payload", _bytes(), nullable=False)
-    yield Column("state", _name(20), nullable=False, server_default="pending")
-    yield Column("priority", Integer, nullable=False, server_default="0")
-    yield Column("retry_count", Integer, nullable=False, server_default="0")
-    yield Column("max_retries", Integer, nullable=False, server_default=str(DEFAULT_MAX_RETRIES))
-    yield Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now())
-    yield Column("scheduled_at", UtcDateTime(), nullable=False, server_default=sql.column_now())
-    yield Column("started_at", UtcDateTime())
-    # PostgreSQL wants the key of the partitions in the primary key.
-    yield Column("completed_at", UtcDateTime(), primary_key=by_completion)
-    yield Column("worker_id", _name(255))
-    yield Column("error_message", _long_text())
-    yield Column("metadata", _json())
-    # Empty: written by a foreign producer, and its queue is metadata.queue; see maintenance.adopt.
-    yield Column("queue_name", _name(128), nullable=False, server_default="")
-    yield Column("lease", BigInteger, nullable=False, server_default="0")
-    yield Column("crash_count", Integer, nullable=False, server_default="0")
-    yield Column("timeout", Double)
-    yield Column("expires_at", UtcDateTime())
-    yield Column("unique_key", _name(255))
-    yield Column("fingerprint", _name(255))
-    yield Column("group_id", _name(36))
-    yield Column("chord_id", _name(36))
-    yield Column("workflow_id", Id())
-    yield Column("waits_for", Integer, nullable=False, server_default="0")
-    yield Column("cancel_requested_at", UtcDateTime())
-    yield Column("cancel_reason", _name(255))
-
-
-def _not_postgresql(ddl: Any, target: Any, bind: Any, *rest: Any, **options: Any) -> bool:
-    return bool(options["dialect"].name != "postgresql")
-
-
 _PENDING = text("state = 'pending'")
 _HAS_KEY = text("unique_key IS NOT NULL")
 
 tasks = Table(
     "celers_tasks",
     metadata,
-    *_task_columns(),
+    *task_columns(),
     # Every row is updated once and then deleted: half-full pages keep its versions together, and
     # dead ones are removed after so many of them, however large the table has grown.
     postgresql_with={
@@ -146,7 +84,7 @@ Index(
     tasks.c.priority,
     tasks.c.scheduled_at,
     tasks.c.id,
-).ddl_if(callable_=_not_postgresql)
+).ddl_if(callable_=not_postgresql)
 # The table holds live tasks only, so this is "unique among the living". Partial, because an index
 # that most rows are not in costs a claim nothing.
 Index(
@@ -160,19 +98,19 @@ Index(
 archive = Table(
     "celers_task_archive",
     metadata,
-    *_task_columns(by_completion=True),
+    *task_columns(by_completion=True),
     # By day, so that retention is DROP TABLE; see maintenance.create_partitions.
     postgresql_partition_by="RANGE (completed_at)",
     **_MYSQL,
 )
-Index("idx_archive_completed_at", archive.c.completed_at).ddl_if(callable_=_not_postgresql)
+Index("idx_archive_completed_at", archive.c.completed_at).ddl_if(callable_=not_postgresql)
 
 dead_letters = Table(
     "celers_dead_letter_queue",
     metadata,
-    *_task_columns(),
+    *task_columns(),
     Column("failed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    Column("reason", _name(255), nullable=False, server_default=""),
+    Column("reason", name_text(255), nullable=False, server_default=""),
     Index("idx_dlq_failed_at", "failed_at"),
     **_MYSQL,
 )
@@ -184,12 +122,12 @@ attempts = Table(
     Column("task_id", Id(), primary_key=True),
     Column("lease", BigInteger, primary_key=True, autoincrement=False),
     Column("attempt", Integer, nullable=False),
-    Column("worker_id", _name(255)),
+    Column("worker_id", name_text(255)),
     Column("started_at", UtcDateTime()),
     Column("failed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    Column("error_type", _name(255), nullable=False),
-    Column("error_message", _long_text(), nullable=False),
-    Column("traceback", _long_text(), nullable=False),
+    Column("error_type", name_text(255), nullable=False),
+    Column("error_message", long_text(), nullable=False),
+    Column("traceback", long_text(), nullable=False),
     Index("idx_attempts_failed_at", "failed_at"),
     **_MYSQL,
 )
@@ -200,16 +138,16 @@ results = Table(
     "celers_task_results",
     metadata,
     Column("task_id", Id(), primary_key=True),
-    Column("result", _bytes(), nullable=False),
+    Column("result", content(), nullable=False),
     Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    Column("state", _name(20), nullable=False, server_default="completed"),
-    Column("task_name", _name(255)),
-    Column("codec", _name(64)),
+    Column("state", name_text(20), nullable=False, server_default="completed"),
+    Column("task_name", name_text(255)),
+    Column("codec", name_text(64)),
     Column("runtime", Double),
-    Column("error_type", _name(255)),
-    Column("error_message", _long_text()),
-    Column("error_data", _bytes()),
-    Column("traceback", _long_text()),
+    Column("error_type", name_text(255)),
+    Column("error_message", long_text()),
+    Column("error_data", content()),
+    Column("traceback", long_text()),
     Column("expires_at", UtcDateTime()),
     Index("idx_results_expires_at", "expires_at"),
     Index("idx_results_created_at", "created_at"),
@@ -224,7 +162,7 @@ progress = Table(
     Column("lease", BigInteger, nullable=False),
     Column("done", Double, nullable=False),
     Column("total", Double),
-    Column("message", _name(255)),
+    Column("message", name_text(255)),
     Column("updated_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Index("idx_progress_updated_at", "updated_at"),
     **_MYSQL,
@@ -234,16 +172,16 @@ progress = Table(
 workers = Table(
     "celers_workers",
     metadata,
-    Column("id", _name(255), primary_key=True),
-    Column("name", _name(255), nullable=False),
-    Column("host", _name(255), nullable=False),
+    Column("id", name_text(255), primary_key=True),
+    Column("name", name_text(255), nullable=False),
+    Column("host", name_text(255), nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("version", _name(64), nullable=False),
-    Column("queues", _json(), nullable=False),
-    Column("handlers", _json(), nullable=False),
+    Column("version", name_text(64), nullable=False),
+    Column("queues", document(), nullable=False),
+    Column("handlers", document(), nullable=False),
     Column("concurrency", Integer, nullable=False),
     Column("running", Integer, nullable=False, server_default="0"),
-    Column("state", _name(20), nullable=False, server_default="running"),
+    Column("state", name_text(20), nullable=False, server_default="running"),
     Column("started_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("heartbeat_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("expires_at", UtcDateTime(), nullable=False),
@@ -254,9 +192,9 @@ workers = Table(
 queues = Table(
     "celers_queues",
     metadata,
-    Column("name", _name(128), primary_key=True),
+    Column("name", name_text(128), primary_key=True),
     Column("paused_at", UtcDateTime()),
-    Column("paused_reason", _name(255)),
+    Column("paused_reason", name_text(255)),
     **_MYSQL,
 )
 
@@ -265,18 +203,18 @@ workflows = Table(
     "celers_workflows",
     metadata,
     Column("id", Id(), primary_key=True),
-    Column("name", _name(255), nullable=False, server_default=""),
-    Column("state", _name(20), nullable=False, server_default="running"),
+    Column("name", name_text(255), nullable=False, server_default=""),
+    Column("state", name_text(20), nullable=False, server_default="running"),
     Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("completed_at", UtcDateTime()),
     Column("timeout", Double),
     Column("expires_at", UtcDateTime()),
     # Somebody or its deadline ended it, and steps that run have been asked to stop.
     Column("stopping_at", UtcDateTime()),
-    Column("cancel_reason", _name(255)),
-    Column("error_message", _long_text()),
+    Column("cancel_reason", name_text(255)),
+    Column("error_message", long_text()),
     # The ids of the steps whose results are the workflow's, in its shape.
-    Column("result", _json()),
+    Column("result", document()),
     # When the reconciler last looked at it.
     Column("checked_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Index("idx_workflows_checked_at", "state", "checked_at"),
@@ -293,17 +231,17 @@ workflow_steps = Table(
     Column("workflow_id", Id(), primary_key=True),
     Column("task_id", Id(), primary_key=True),
     Column("position", Integer, nullable=False),
-    Column("name", _name(255), nullable=False, server_default=""),
+    Column("name", name_text(255), nullable=False, server_default=""),
     # NULL while the task lives.
-    Column("state", _name(20)),
+    Column("state", name_text(20)),
     Column("ended_at", UtcDateTime()),
-    Column("error_message", _long_text()),
+    Column("error_message", long_text()),
     # The parent whose end ended this step, which has never run.
     Column("ended_by", Id()),
     # Seconds from its unblocking until it is due.
     Column("delay", Double),
     # The payload before results were put in, if any are.
-    Column("template", _bytes()),
+    Column("template", content()),
     Index("idx_workflow_steps_task_id", "task_id"),
     **_MYSQL,
 )
@@ -316,9 +254,9 @@ task_edges = Table(
     Column("parent_id", Id(), primary_key=True),
     Column("workflow_id", Id(), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("policy", _name(20), nullable=False, server_default="fail"),
+    Column("policy", name_text(20), nullable=False, server_default="fail"),
     # JSON: where the parent's result belongs in the child's payload. NULL: nowhere.
-    Column("path", _long_text()),
+    Column("path", long_text()),
     Index("idx_task_edges_parent_id", "parent_id"),
     Index("idx_task_edges_workflow_id", "workflow_id"),
     **_MYSQL,
@@ -328,7 +266,7 @@ task_edges = Table(
 unique_windows = Table(
     "celers_unique_windows",
     metadata,
-    Column("unique_key", _name(255), primary_key=True),
+    Column("unique_key", name_text(255), primary_key=True),
     Column("task_id", Id(), nullable=False),
     Column("expires_at", UtcDateTime(), nullable=False),
     Index("idx_unique_windows_expires_at", "expires_at"),
@@ -339,25 +277,25 @@ unique_windows = Table(
 schedules = Table(
     "celers_schedules",
     metadata,
-    Column("name", _name(128), primary_key=True),
-    Column("source", _name(20), nullable=False),
-    Column("task_name", _name(255), nullable=False),
-    Column("payload", _bytes(), nullable=False),
-    Column("options", _json(), nullable=False),
-    Column("cron", _name(255)),
+    Column("name", name_text(128), primary_key=True),
+    Column("source", name_text(20), nullable=False),
+    Column("task_name", name_text(255), nullable=False),
+    Column("payload", content(), nullable=False),
+    Column("options", document(), nullable=False),
+    Column("cron", name_text(255)),
     Column("interval_seconds", BigInteger),
-    Column("time_zone", _name(64), nullable=False, server_default="UTC"),
-    Column("misfire", _name(20), nullable=False, server_default="once"),
+    Column("time_zone", name_text(64), nullable=False, server_default="UTC"),
+    Column("misfire", name_text(20), nullable=False, server_default="once"),
     Column("misfire_after", Double, nullable=False, server_default="60"),
     Column("catch_up", Integer, nullable=False, server_default="100"),
-    Column("overlap", _name(20), nullable=False, server_default="allow"),
+    Column("overlap", name_text(20), nullable=False, server_default="allow"),
     Column("jitter", Double, nullable=False, server_default="0"),
     Column("due_after", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("next_tick", UtcDateTime()),
     Column("waiting_tick", UtcDateTime()),
     Column("last_task_id", Id()),
     Column("paused_at", UtcDateTime()),
-    Column("paused_reason", _name(255)),
+    Column("paused_reason", name_text(255)),
     Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("changed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     # When a worker that declares it was last there; see schedules.declare.
@@ -369,9 +307,9 @@ schedules = Table(
 schedule_ticks = Table(
     "celers_schedule_ticks",
     metadata,
-    Column("schedule_name", _name(128), primary_key=True),
+    Column("schedule_name", name_text(128), primary_key=True),
     Column("tick", UtcDateTime(), primary_key=True),
-    Column("outcome", _name(20), nullable=False),
+    Column("outcome", name_text(20), nullable=False),
     Column("since", UtcDateTime()),
     Column("task_id", Id()),
     Column("decided_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
@@ -383,7 +321,7 @@ schedule_ticks = Table(
 audited = Table(
     "celers_history_queues",
     metadata,
-    Column("name", _name(128), primary_key=True),
+    Column("name", name_text(128), primary_key=True),
     Column("since", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     **_MYSQL,
 )
@@ -394,11 +332,11 @@ history = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
     Column("task_id", Id(), nullable=False),
-    Column("state", _name(20), nullable=False),
+    Column("state", name_text(20), nullable=False),
     Column("timestamp", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    Column("worker_id", _name(255)),
-    Column("message", _long_text()),
-    Column("queue_name", _name(128), nullable=False, server_default=""),
+    Column("worker_id", name_text(255)),
+    Column("message", long_text()),
+    Column("queue_name", name_text(128), nullable=False, server_default=""),
     Column("lease", BigInteger, nullable=False, server_default="0"),
     Index("idx_history_task_id", "task_id", "id"),
     **_MYSQL,
@@ -408,8 +346,8 @@ history = Table(
 upkeep = Table(
     "celers_upkeep",
     metadata,
-    Column("name", _name(64), primary_key=True),
-    Column("holder", _name(255)),
+    Column("name", name_text(64), primary_key=True),
+    Column("holder", name_text(255)),
     Column("expires_at", UtcDateTime()),
     Column("done_at", UtcDateTime()),
     Column("due_at", UtcDateTime()),
