@@ -1,4 +1,4 @@
-"""Columns: kinds of values as each database has them, and the columns of a task."""
+"""Columns: what all tables have in common, values as each database has them, a task's columns."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Double,
     Integer,
     LargeBinary,
+    MetaData,
     String,
     Text,
 )
@@ -21,6 +22,13 @@ from sqlalchemy.types import TypeEngine
 from celers_worker.core.task import DEFAULT_MAX_RETRIES
 from celers_worker.store import sql
 from celers_worker.store.types import Id, LenientJson, UtcDateTime
+
+metadata = MetaData()
+MYSQL: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
 
 
 def name_text(length: int) -> TypeEngine[str]:

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
-    MetaData,
     Table,
     event,
     text,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 
 from celers_worker.store import sql
 from celers_worker.store.columns import (
+    MYSQL,
     content,
     document,
     long_text,
@@ -31,19 +31,15 @@ from celers_worker.store.columns import (
     not_postgresql,
     task_columns,
 )
+from celers_worker.store.columns import metadata as metadata
 from celers_worker.store.types import Id, UtcDateTime
+from celers_worker.store.workflow.tables import task_edges as task_edges
+from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
+from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
 HEAD = "0008"
 VERSION_TABLE = "celers_alembic_version"
-
-
-metadata = MetaData()
-_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
 
 
 _PENDING = text("state = 'pending'")
@@ -63,7 +59,7 @@ tasks = Table(
         "autovacuum_analyze_scale_factor": 0.0,
         "autovacuum_analyze_threshold": 50_000,
     },
-    **_MYSQL,
+    **MYSQL,
 )
 # Ids rise, so pages would be written full, and the entry that a claim adds would split each.
 _room: Any = DDL("ALTER INDEX celers_tasks_pkey SET (fillfactor = 50)")  # type: ignore[no-untyped-call]  # SQLAlchemy's
@@ -101,7 +97,7 @@ archive = Table(
     *task_columns(by_completion=True),
     # By day, so that retention is DROP TABLE; see maintenance.create_partitions.
     postgresql_partition_by="RANGE (completed_at)",
-    **_MYSQL,
+    **MYSQL,
 )
 Index("idx_archive_completed_at", archive.c.completed_at).ddl_if(callable_=not_postgresql)
 
@@ -112,7 +108,7 @@ dead_letters = Table(
     Column("failed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("reason", name_text(255), nullable=False, server_default=""),
     Index("idx_dlq_failed_at", "failed_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: Every attempt that failed, also of tasks that completed later.
@@ -129,7 +125,7 @@ attempts = Table(
     Column("error_message", long_text(), nullable=False),
     Column("traceback", long_text(), nullable=False),
     Index("idx_attempts_failed_at", "failed_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: What handlers returned, when it was not None, and why tasks failed for good. ``result`` is empty
@@ -151,7 +147,7 @@ results = Table(
     Column("expires_at", UtcDateTime()),
     Index("idx_results_expires_at", "expires_at"),
     Index("idx_results_created_at", "created_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: What handlers say of how far they are.
@@ -165,7 +161,7 @@ progress = Table(
     Column("message", name_text(255)),
     Column("updated_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Index("idx_progress_updated_at", "updated_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: One row a process. While ``expires_at`` lies ahead, the leases on its tasks live.
@@ -185,7 +181,7 @@ workers = Table(
     Column("started_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("heartbeat_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("expires_at", UtcDateTime(), nullable=False),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: What a person said about a queue; a queue without a row is open.
@@ -195,71 +191,7 @@ queues = Table(
     Column("name", name_text(128), primary_key=True),
     Column("paused_at", UtcDateTime()),
     Column("paused_reason", name_text(255)),
-    **_MYSQL,
-)
-
-#: Workflows: tasks that wait for each other, as a whole.
-workflows = Table(
-    "celers_workflows",
-    metadata,
-    Column("id", Id(), primary_key=True),
-    Column("name", name_text(255), nullable=False, server_default=""),
-    Column("state", name_text(20), nullable=False, server_default="running"),
-    Column("created_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    Column("completed_at", UtcDateTime()),
-    Column("timeout", Double),
-    Column("expires_at", UtcDateTime()),
-    # Somebody or its deadline ended it, and steps that run have been asked to stop.
-    Column("stopping_at", UtcDateTime()),
-    Column("cancel_reason", name_text(255)),
-    Column("error_message", long_text()),
-    # The ids of the steps whose results are the workflow's, in its shape.
-    Column("result", document()),
-    # When the reconciler last looked at it.
-    Column("checked_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    Index("idx_workflows_checked_at", "state", "checked_at"),
-    Index("idx_workflows_expires_at", "state", "expires_at"),
-    Index("idx_workflows_completed_at", "completed_at"),
-    **_MYSQL,
-)
-
-#: The tasks of a workflow and how they ended, which is known here after their rows are gone. A
-#: task of a CeleRS producer can be a step of several.
-workflow_steps = Table(
-    "celers_workflow_steps",
-    metadata,
-    Column("workflow_id", Id(), primary_key=True),
-    Column("task_id", Id(), primary_key=True),
-    Column("position", Integer, nullable=False),
-    Column("name", name_text(255), nullable=False, server_default=""),
-    # NULL while the task lives.
-    Column("state", name_text(20)),
-    Column("ended_at", UtcDateTime()),
-    Column("error_message", long_text()),
-    # The parent whose end ended this step, which has never run.
-    Column("ended_by", Id()),
-    # Seconds from its unblocking until it is due.
-    Column("delay", Double),
-    # The payload before results were put in, if any are.
-    Column("template", content()),
-    Index("idx_workflow_steps_task_id", "task_id"),
-    **_MYSQL,
-)
-
-#: Which step waits for which. The parent may be the workflow itself.
-task_edges = Table(
-    "celers_task_edges",
-    metadata,
-    Column("child_id", Id(), primary_key=True),
-    Column("parent_id", Id(), primary_key=True),
-    Column("workflow_id", Id(), nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("policy", name_text(20), nullable=False, server_default="fail"),
-    # JSON: where the parent's result belongs in the child's payload. NULL: nowhere.
-    Column("path", long_text()),
-    Index("idx_task_edges_parent_id", "parent_id"),
-    Index("idx_task_edges_workflow_id", "workflow_id"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: Keys that stay taken when their task has ended; a key without a row is free once it has.
@@ -270,7 +202,7 @@ unique_windows = Table(
     Column("task_id", Id(), nullable=False),
     Column("expires_at", UtcDateTime(), nullable=False),
     Index("idx_unique_windows_expires_at", "expires_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: Entries that enqueue tasks, and how far each has come. Ticks up to ``due_after`` are dealt with.
@@ -300,7 +232,7 @@ schedules = Table(
     Column("changed_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     # When a worker that declares it was last there; see schedules.declare.
     Column("seen_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: What became of each tick. Its row is written with its task: the key is why there is only one.
@@ -314,7 +246,7 @@ schedule_ticks = Table(
     Column("task_id", Id()),
     Column("decided_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Index("idx_schedule_ticks_decided_at", "decided_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: The queues whose tasks leave a trail. While it is empty there are no triggers; see history.
@@ -323,7 +255,7 @@ audited = Table(
     metadata,
     Column("name", name_text(128), primary_key=True),
     Column("since", UtcDateTime(), nullable=False, server_default=sql.column_now()),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: The audit trail: a row for each change of a task's state, written by triggers.
@@ -339,7 +271,7 @@ history = Table(
     Column("queue_name", name_text(128), nullable=False, server_default=""),
     Column("lease", BigInteger, nullable=False, server_default="0"),
     Index("idx_history_task_id", "task_id", "id"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: Who does the upkeep, and when each of its duties is due again.
@@ -351,7 +283,7 @@ upkeep = Table(
     Column("expires_at", UtcDateTime()),
     Column("done_at", UtcDateTime()),
     Column("due_at", UtcDateTime()),
-    **_MYSQL,
+    **MYSQL,
 )
 
 #: The columns that travel with a task when it moves between tables.
