@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -43,6 +41,7 @@ from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
 from celers_worker.services.run import Run, Settles, Stop
+from celers_worker.services.threads import Threads
 
 
 class Runner:
@@ -75,7 +74,7 @@ class Runner:
         self._settler = settler
         self._cancel_grace = cancel_grace
         self._timeout = timeout
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="celers-handler")
+        self._threads = Threads(threads)
         self._isolation = Isolation(max_crashes)
         self._lanes = Lanes(self._execute, limit=permits.total)
         self._quiet = False
@@ -170,7 +169,7 @@ class Runner:
 
     def close(self) -> None:
         """Take no more work for threads. Threads that run are not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     # --- a run ---
 
@@ -217,7 +216,7 @@ class Runner:
                 call = functools.partial(self._call, run, args, kwargs)
                 value = await run.handler.around(run.context, call)
             elif run.handler.runs == "thread":
-                value = await self._in_thread(run, args, kwargs)
+                value = await self._threads.call(run, args, kwargs)
             else:
                 value = await run.handler.function(*args, **kwargs)
             outcome = NOTHING if value is None else self._outcome_of_value(run, value)
@@ -228,18 +227,8 @@ class Runner:
 
     async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if run.handler.runs == "thread":
-            return await self._in_thread(run, args, kwargs)
+            return await self._threads.call(run, args, kwargs)
         return await run.handler.function(*args, **kwargs)
-
-    async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = functools.partial(
-            contextvars.copy_context().run, run.handler.function, *args, **kwargs
-        )
-        run.thread = self._threads.submit(_contained, call)
-        kind, value = await asyncio.wrap_future(run.thread)
-        if kind:
-            raise value
-        return value
 
     def _outcome_of_value(self, run: Run, value: object) -> Outcome:
         return outcome_of_value(value, run.handler, runtime=time.monotonic() - run.started)
@@ -339,14 +328,6 @@ def _arguments(run: Run) -> tuple[tuple[Any, ...], dict[str, Any]] | Dead:
         return run.handler.decode_arguments(run.task.payload, run.context)
     except PayloadError as error:
         return Dead("its arguments do not fit the handler", failure_of(error))
-
-
-def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:
-    """Bring an exception back as a value: a future cannot carry StopIteration or SystemExit."""
-    try:
-        return False, call()
-    except BaseException as error:
-        return True, error
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], run: Run) -> None:

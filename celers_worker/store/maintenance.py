@@ -14,6 +14,7 @@ from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
 from celers_worker.core.retention import NO_QUEUE, ages_of, longest
 from celers_worker.core.task import ARCHIVED, TaskState
 from celers_worker.store import history, lease_statements, sql, statements
+from celers_worker.store.attempt import FailedAttempt
 from celers_worker.store.schema import (
     archive,
     attempts,
@@ -23,7 +24,7 @@ from celers_worker.store.schema import (
     unique_windows,
     workers,
 )
-from celers_worker.store.transaction import FailedAttempt, Transaction
+from celers_worker.store.transaction import Transaction
 from celers_worker.store.values import chunks
 from celers_worker.store.workflow.retention import prune as prune_workflows
 

@@ -9,9 +9,7 @@ statements overrides a method.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -19,37 +17,19 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, Table
 
 from celers_worker.core.outcome import (
-    Cancelled,
-    Completed,
-    Dead,
-    Expired,
-    Failure,
-    Outcome,
-    Release,
-    Retry,
     Settlement,
 )
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task, TaskState
-from celers_worker.store import result_statements, sql, statements, sweeps
+from celers_worker.store import sql, statements, sweeps
+from celers_worker.store.attempt import FailedAttempt
 from celers_worker.store.capacity import check_room
 from celers_worker.store.levels import Level, Levels
 from celers_worker.store.schema import archive
+from celers_worker.store.settling import Settling
 from celers_worker.store.unique import UniqueEnqueue
-from celers_worker.store.values import adopted_values, chunks, new_values, result_values
+from celers_worker.store.values import adopted_values, chunks, new_values
 from celers_worker.store.workflow import foreign, progress
 from celers_worker.store.workflow.progress import Ended
-
-
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """A run that failed, or whose worker died with it."""
-
-    task_id: UUID
-    lease: int
-    number: int
-    worker: str | None
-    started_at: datetime | None
-    failure: Failure
 
 
 class Transaction:
@@ -141,47 +121,7 @@ class Transaction:
 
         *keep_completed*: False deletes completed tasks instead of archiving them. A result is kept.
         """
-        # Before their rows: in one order everywhere.
-        progress.lock(self, [one.task.id for one in settlements if one.task.in_workflow])
-        held = {
-            row.id: row
-            for chunk in chunks(settlements)
-            for row in self.connection.execute(
-                statements.HELD, {"ids": [settlement.task.id for settlement in chunk]}
-            )
-        }
-        by_kind: defaultdict[type, list[tuple[Task, Any]]] = defaultdict(list)
-        settled = set()
-        ended: dict[UUID, Ended] = {}
-        for settlement in settlements:
-            row = held.get(settlement.task.id)
-            if row is not None and row.lease == settlement.task.lease:
-                outcome = _unless_cancelled(settlement.outcome, row)
-                by_kind[type(outcome)].append((settlement.task, outcome))
-                settled.add(settlement.task.id)
-                if row.workflow_id is not None and (end := progress.end_of(outcome)) is not None:
-                    ended[settlement.task.id] = end
-        self._complete(by_kind[Completed], keep=keep_completed)
-        self._cancel(by_kind[Cancelled])
-        self.move_to_archive([task.id for task, _ in by_kind[Expired]], TaskState.EXPIRED)
-        self._retry(by_kind[Retry])
-        self._release(by_kind[Release])
-        self.record_attempts(
-            [
-                FailedAttempt(
-                    task.id, task.lease, task.attempt, worker, task.started_at, outcome.failure
-                )
-                for task, outcome in (*by_kind[Retry], *by_kind[Dead])
-            ]
-        )
-        for task, outcome in by_kind[Dead]:
-            message = str(outcome.failure)
-            self.move_to_dead_letters([task.id], reason=outcome.reason, message=message, failed=1)
-        self._keep_results(by_kind[Dead])
-        if any(by_kind[kind] for kind in (Completed, Cancelled, Expired, Dead)):
-            self.tell_ended()
-        progress.move_on(self, ended)
-        return settled
+        return Settling(self, worker).write(settlements, keep_completed=keep_completed)
 
     def tell_ended(self) -> None:
         """Tell who waits for results that tasks have ended; not every database can."""
@@ -313,68 +253,3 @@ class Transaction:
             if left:
                 handlers[task.name] = left - 1
         return kept
-
-    def _complete(self, group: Sequence[tuple[Task, Completed]], *, keep: bool) -> None:
-        self._keep_results([one for one in group if one[1].result is not None])
-        ids = [task.id for task, _ in group]
-        if keep:
-            self.move_to_archive(ids, TaskState.COMPLETED)
-        else:
-            for chunk in chunks(ids):
-                self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
-
-    def _keep_results(self, group: Sequence[tuple[Task, Completed | Dead]]) -> None:
-        """Keep values that were returned, and failures; with no time to be kept, not even once."""
-        values = [
-            result_values(task, outcome)
-            for task, outcome in group
-            if outcome.keep is None or outcome.keep > timedelta(0)
-        ]
-        if values:
-            self.connection.execute(result_statements.INSERT_RESULT, values)
-
-    def _cancel(self, group: Sequence[tuple[Task, Cancelled]]) -> None:
-        by_reason: defaultdict[str, list[UUID]] = defaultdict(list)
-        for task, outcome in group:
-            by_reason[outcome.reason].append(task.id)
-        for reason, ids in by_reason.items():
-            self.move_to_archive(ids, TaskState.CANCELLED, reason)
-
-    def _retry(self, group: Sequence[tuple[Task, Retry]]) -> None:
-        if group:
-            self.connection.execute(
-                statements.RETRY,
-                [
-                    {
-                        "task_id": task.id,
-                        "wait": outcome.delay.total_seconds(),
-                        "message": str(outcome.failure),
-                    }
-                    for task, outcome in group
-                ],
-            )
-
-    def _release(self, group: Sequence[tuple[Task, Release]]) -> None:
-        if group:
-            self.connection.execute(
-                statements.RELEASE,
-                [
-                    {
-                        "task_id": task.id,
-                        "wait": None if outcome.delay is None else outcome.delay.total_seconds(),
-                        "message": outcome.reason,
-                    }
-                    for task, outcome in group
-                ],
-            )
-
-
-def _unless_cancelled(outcome: Outcome, row: Any) -> Outcome:
-    """A task that was to be cancelled while it ran does not go back to be run again.
-
-    Nor does one that a newer task with its unique key replaced: it has a reason, but no request.
-    """
-    unwanted = row.cancel_reason is not None or row.cancel_requested_at is not None
-    if unwanted and isinstance(outcome, (Retry, Release)):
-        return Cancelled(row.cancel_reason or "cancelled")
-    return outcome

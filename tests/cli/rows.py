@@ -12,10 +12,11 @@ from celers_worker.core.outcome import Failure
 from celers_worker.core.progress import Progress
 from celers_worker.core.task import NewTask
 from celers_worker.store import maintenance, sql
+from celers_worker.store.attempt import FailedAttempt
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.progress import tell
 from celers_worker.store.schema import VERSION_TABLE, archive, dead_letters, tasks
-from celers_worker.store.transaction import FailedAttempt, Transaction
+from celers_worker.store.transaction import Transaction
 from tests.services.desk import a_task
 
 TRACEBACK = "Traceback (most recent call last):\n  …\nValueError: no such user"

@@ -1,0 +1,42 @@
+"""Threads: where plain functions run, beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from celers_worker.services.run import Run
+
+
+class Threads:
+    """A pool of threads for handlers."""
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="celers-handler")
+
+    async def call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the function of *run*'s handler in a thread, and return or raise what it does."""
+        call = functools.partial(
+            contextvars.copy_context().run, run.handler.function, *args, **kwargs
+        )
+        run.thread = self._pool.submit(_contained, call)
+        kind, value = await asyncio.wrap_future(run.thread)
+        if kind:
+            raise value
+        return value
+
+    def close(self) -> None:
+        """Take no more work. Threads that run are not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:
+    """Bring an exception back as a value: a future cannot carry StopIteration or SystemExit."""
+    try:
+        return False, call()
+    except BaseException as error:
+        return True, error
