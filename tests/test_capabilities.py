@@ -8,15 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 from celers_worker.cli.program import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "capabilities.md"
 EVERY_ID = {f"C{number}" for number in range(1, 103)} | {"C6b"}
-#: Tests that come with a branch stand behind its name: ``tests/… (branch) tests/…``.
-BRANCH = re.compile(r"\((\w+)\)")
 TEST = re.compile(r"tests/[\w/]+\.py::test_\w+")
 
 
@@ -24,7 +20,6 @@ class Row(NamedTuple):
     id: str
     capability: str
     tests: tuple[str, ...]
-    waits_for: str
 
 
 def rows() -> tuple[list[Row], dict[str, str]]:
@@ -38,10 +33,7 @@ def rows() -> tuple[list[Row], dict[str, str]]:
                 left_out.append((cells[0], cells[2]))
                 continue
             name, capability, _, proof = cells
-            branch = BRANCH.search(proof)
-            living = proof[: branch.start()] if branch else proof
-            waits_for = branch[1] if branch else ""
-            here.append(Row(name, capability, tuple(TEST.findall(living)), waits_for))
+            here.append(Row(name, capability, tuple(TEST.findall(proof))))
     assert len(dict(left_out)) == len(left_out)
     return here, dict(left_out)
 
@@ -74,7 +66,7 @@ def test_every_row_has_a_test_that_runs() -> None:
     here, _ = rows()
     faults = []
     for row in here:
-        if not row.waits_for and not row.tests:
+        if not row.tests:
             faults.append(f"{row.id} ({row.capability}) names no test")
         for test in row.tests:
             file, _, name = test.partition("::")
@@ -83,18 +75,11 @@ def test_every_row_has_a_test_that_runs() -> None:
     assert faults == []
 
 
-@pytest.mark.xfail(reason="these rows are filled when the branches they name are merged")
-def test_no_row_waits_for_a_branch() -> None:
-    here, _ = rows()
-    assert {row.id: row.waits_for for row in here if row.waits_for} == {}
-
-
 def test_what_is_left_out_has_a_reason() -> None:
     _, left_out = rows()
     assert {name for name, why in left_out.items() if len(why.split()) < 5} == set()
 
 
 def test_commands_that_the_table_names_exist() -> None:
-    lines = [line for line in DOCUMENT.read_text().splitlines() if not BRANCH.search(line)]
-    named = set(re.findall(r"`celers ([a-z]+)", "\n".join(lines)))
+    named = set(re.findall(r"`celers ([a-z]+)", DOCUMENT.read_text()))
     assert named - set(COMMANDS) == set()

@@ -1,7 +1,6 @@
 """The rows that CeleRS 0.2 writes, inserted by its own INSERT, run as their producer means it.
 
-The golden rows G1 to G13. G6 (dependencies) and G10 (the second step of a chain) belong in the
-table below too; they are added where such tasks are held back until others have ended.
+The golden rows G1 to G13; more of dependencies and chains in store/test_foreign_workflows.py.
 """
 
 from __future__ import annotations
@@ -236,6 +235,15 @@ async def test_g5_a_canvas_signature_has_positional_and_named_arguments(app, ran
     assert ran.call_of(only) == (3, 0, False)
 
 
+async def test_g6_a_task_with_dependencies_runs_behind_them(app, ran, produce):
+    needed = [produce(), produce()]
+    waiting = produce(priority=9, metadata={"dependencies": [str(one) for one in needed]})
+    await drain(app, ran, "emails")
+    order = [task_id for task_id, _ in ran.calls]
+    assert set(order[:2]) == set(needed)
+    assert order[2:] == [waiting]
+
+
 async def test_g7_the_retry_policy_of_the_metadata_says_how_long_to_wait(app, ran, produce, direct):
     policy = {"max_retries": 5, "strategy": STRATEGY}
     task_id = produce("fail", b"{}", max_retries=5, metadata={"retry_policy": policy})
@@ -262,6 +270,22 @@ async def test_g9_a_row_by_hand_has_no_metadata(app, ran, produce, payload, argu
     task_id = produce("add", payload, whole=False)
     await drain(app, ran, DEFAULT_QUEUE)
     assert ran.call_of(task_id) == arguments
+
+
+async def test_g10_the_second_step_of_a_chain_is_due_when_the_first_has_completed(
+    app, ran, produce, direct
+):
+    chain = {"chain_id": str(uuid4()), "chain_total": 2, "stop_on_failure": True}
+    first = produce(metadata=chain | {"chain_position": 0})
+    century = {
+        "postgresql": "NOW() + INTERVAL '100 years'",
+        "mysql": "NOW() + INTERVAL 100 YEAR",
+        "sqlite": "strftime('%Y-%m-%d %H\\:%M\\:%f000', 'now', '+100 years')",
+    }[direct.url.get_backend_name()]
+    step = {"chain_position": 1, "previous_task_id": str(first)}
+    second = produce(due=century, metadata=chain | step)
+    await drain(app, ran, "emails")
+    assert [task_id for task_id, _ in ran.calls] == [first, second]
 
 
 async def test_g11_the_trace_of_the_producer_reaches_the_handler(app, ran, produce):
