@@ -122,12 +122,28 @@ def fill(direct: DirectStore, *, each: int = 1) -> dict[str, list[dict[str, Any]
             ended("expired", queue_name="emails"),
         ]
         rows["dead"].append(failed)
-        rows["results"].append(
-            {"task_id": completed["id"], "result": b'{"sent": true}', "created_at": LONG_AGO}
-        )
+        rows["results"].append(result(completed["id"]))
         rows["attempts"] += [attempt(failed["id"], lease) for lease in (1, 2)]
     write(direct, rows)
     return rows
+
+
+def result(task_id: UUID) -> dict[str, Any]:
+    """The row of what a task returned."""
+    return {
+        "task_id": task_id,
+        "result": b'{"sent": true}',
+        "created_at": LONG_AGO,
+        "state": "completed",
+        "task_name": "send",
+        "codec": None,
+        "runtime": 0.25,
+        "error_type": None,
+        "error_message": None,
+        "error_data": None,
+        "traceback": None,
+        "expires_at": None,
+    }
 
 
 def attempt(task_id: UUID, lease: int) -> dict[str, Any]:

@@ -63,7 +63,8 @@ class Part:
 #: away first, they could not tell any more which rows are theirs.
 _NAMED: tuple[Part, ...] = (
     Part(name="queues", table=schema.queues, queue="name", stays=True),
-    Part(name="results", table=schema.results, owner="task_id", fixed=True, history=True),
+    # Not fixed: a dead task that is requeued and completes has another result.
+    Part(name="results", table=schema.results, owner="task_id", history=True),
     Part(name="attempts", table=schema.attempts, owner="task_id", fixed=True, history=True),
     Part(
         name="history",
