@@ -45,7 +45,8 @@ def command(
 ) -> None:
     """Print what a task returned.
 
-    It is a failure if the task did not complete. The result is JSON. As json it comes with the state, the runtime and the error.
+    It is a failure if the task did not complete. The result is JSON. As json it comes with the
+    state, the runtime and the error.
     """
     if delete and wait:
         raise ConfigurationError("--delete and --wait do not go together: choose one.")

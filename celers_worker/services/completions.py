@@ -116,11 +116,13 @@ class Completions:
 
     def _lost(self, run: Run) -> None:
         reason = "another worker has taken it over, or it has ended"
-        if self._runner.runs.get(run.task.id) is not run:  # this worker has claimed it again
+        if run.stop is Stop.LEASE_LOST:
+            pass  # the heartbeat has seen and told it
+        elif self._runner.runs.get(run.task.id) is run:
+            self._runner.lose([run.task.id], reason)
+        else:  # this worker has claimed it again
             run.stop, run.reason = Stop.LEASE_LOST, reason
             self._events.emit(LeasesLost([run.task], reason))
-        elif run.stop is not Stop.LEASE_LOST:  # else the heartbeat has seen it too
-            self._runner.lose([run.task.id], reason)
         raise LeaseLost(
             f"task {run.task.id} is not this run's any more: {reason}. Nothing was written."
         )

@@ -38,9 +38,10 @@ class Lanes:
         self._context = copy_context()
 
     @property
-    def waiting(self) -> list[Run]:
-        """The runs that have not begun."""
-        return [run for run in self._waiting if not run.settled]
+    def ahead(self) -> list[Run]:
+        """The runs for which there is no room yet; the others begin in the loop's next turns."""
+        waiting = [run for run in self._waiting if not run.settled]
+        return waiting[max(self.limit - self.running, 0) :]
 
     def add(self, run: Run) -> None:
         """Run *run* when those before it have begun and there is room. ``summon`` must follow."""

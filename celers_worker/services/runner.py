@@ -122,8 +122,9 @@ class Runner:
             self._stop(run, Stop.CANCEL, reason)
 
     def lose(self, task_ids: Iterable[UUID], reason: str) -> None:
-        """Stop runs whose leases this worker does not hold any more."""
-        lost = [run for task_id in list(task_ids) if (run := self.runs.get(task_id)) is not None]
+        """Stop runs whose leases this worker does not hold any more; threads may go on for long."""
+        found = [run for task_id in list(task_ids) if (run := self.runs.get(task_id)) is not None]
+        lost = [run for run in found if run.stop is not Stop.LEASE_LOST]
         for run in lost:
             self._stop(run, Stop.LEASE_LOST, reason)
         if lost:
@@ -140,7 +141,7 @@ class Runner:
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
         self._quiet = True
-        for run in self._lanes.waiting:
+        for run in self._lanes.ahead:
             self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
 
     async def idle(self, seconds: float) -> bool:

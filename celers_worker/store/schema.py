@@ -145,8 +145,8 @@ results = Table(
     Column("error_data", content()),
     Column("traceback", long_text()),
     Column("expires_at", UtcDateTime()),
-    Index("idx_results_expires_at", "expires_at"),
     Index("idx_results_created_at", "created_at"),
+    Index("idx_results_expires_at", "expires_at"),
     **MYSQL,
 )
 

@@ -55,8 +55,15 @@ def schema_of(direct: DirectStore) -> dict[str, Any]:
                     for index in inspector.get_indexes(table)
                 },
                 "raw": [
-                    " ".join(" ".join(map(str, row)).split())
-                    for row in connection.execute(text(raw.format(table=table)), values)
+                    _told(row) for row in connection.execute(text(raw.format(table=table)), values)
                 ],
             }
     return found
+
+
+def _told(row: Any) -> str:
+    """What a row says. MySQL tells indexes in the order in which they were made, which is none."""
+    lines = "\n".join(map(str, row)).splitlines()
+    indexes = sorted(line.rstrip(",") for line in lines if line.lstrip().startswith("KEY "))
+    others = [line for line in lines if not line.lstrip().startswith("KEY ")]
+    return " ".join(" ".join([*others, *indexes]).split())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from celers_worker.core.outcome import Settlement
@@ -17,9 +18,9 @@ def write_down(file: str | None, what: str, count: int) -> None:
 class LedgerDirectStore(SQLiteDirectStore):
     """The synchronous store."""
 
-    def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+    def enqueue(self, tasks: Sequence[NewTask], **options: Any) -> list[Enqueued]:
         """Add *tasks*."""
-        added = super().enqueue(tasks)
+        added = super().enqueue(tasks, **options)
         write_down(self.url.database, "enqueue", len(added))
         return added
 
@@ -29,9 +30,9 @@ class LedgerStore(SQLiteStore):
 
     direct = LedgerDirectStore
 
-    async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+    async def enqueue(self, tasks: Sequence[NewTask], **options: Any) -> list[Enqueued]:
         """Add *tasks*."""
-        added = await super().enqueue(tasks)
+        added = await super().enqueue(tasks, **options)
         write_down(self.url.database, "enqueue", len(added))
         return added
 
