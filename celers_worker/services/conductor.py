@@ -31,6 +31,9 @@ class Conductor(Service):
         self._ticks += 1
         if self._ticks % _THOROUGH == 0:
             await self._store.run(mending.free_stranded)
+        # The reaper asks as often: its answer will do.
+        elif not (await self._store.upkeep_due(within=1.5 * self.interval)).workflows:
+            return False
         mended = await self._store.run(mending.reconcile)
         if mended.timed_out:
             self.events.emit(WorkflowsTimedOut(mended.timed_out))

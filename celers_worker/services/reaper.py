@@ -36,7 +36,7 @@ class Reaper(Service):
     async def tick(self) -> bool:
         """Reap a batch; True when there is another."""
         thorough = self._ticks % _THOROUGH == 0
-        if not thorough and not await self._store.may_have_lost_workers():
+        if not thorough and not (await self._store.upkeep_due()).lost_workers:
             self._ticks += 1
             return False
         reaped = await self._store.run(

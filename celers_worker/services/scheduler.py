@@ -59,6 +59,11 @@ class Scheduler(Service):
             self._forgive_at = time.monotonic() + _FORGIVEN
         if not self._has_declared:
             await self._declare()
+        if not self._names:
+            due = await self._store.upkeep_due(within=1.5 * self.interval)
+            if not due.schedules:
+                self._due_in = None
+                return False
         looked = await self._store.run(schedules.look, self._names, self._unreadable)
         if looked.present < len(set(self._names) - self._unreadable.keys()):
             await self._declare()  # somebody has removed a row that we declare

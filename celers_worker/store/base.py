@@ -59,6 +59,15 @@ class Wakeup:
     control: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UpkeepDue:
+    """Whether there may be workers that are lost, workflows that run, and schedules."""
+
+    lost_workers: bool = True
+    workflows: bool = True
+    schedules: bool = True
+
+
 class Store:
     """Tasks in a SQL database. One for each event loop."""
 
@@ -160,9 +169,12 @@ class Store:
         keep = self.options.keep_completed
         return await self.run(self.transaction.settle, worker, settlements, keep_completed=keep)
 
-    async def may_have_lost_workers(self) -> bool:
-        """Whether to look for tasks of lost workers; True where that is as cheap to find out."""
-        return True
+    async def upkeep_due(self, *, within: float = 0.0) -> UpkeepDue:
+        """What there may be to do besides tasks; all of it where to ask costs as much as to do it.
+
+        *within*: an answer may be so many seconds old.
+        """
+        return UpkeepDue()
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when there may be something to claim. Where nothing tells, time does."""

@@ -295,6 +295,6 @@ async def test_the_smallest_pool_serves_every_kind_of_call_at_once(open_store):
             store.claim(WORKER, any_queue(10)),
             store.enqueue(new_tasks(1)),
             store.run(inspect.task, new_task().id),
-            store.may_have_lost_workers(),
+            store.upkeep_due(),
         )
         await asyncio.gather(*(settle(store, task) for task in claimed))

@@ -6,19 +6,22 @@ batches. The connections come from SQLAlchemy's own pool and are held, each with
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Sequence, Set
+from contextlib import aclosing
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import URL
+from sqlalchemy import URL, exists, select
 
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
+from celers_worker.core.workflow import WorkflowState
 from celers_worker.store import lease_statements
-from celers_worker.store.base import Store, StoreOptions, Wakeup
+from celers_worker.store.base import Store, StoreOptions, UpkeepDue, Wakeup
 from celers_worker.store.ended import EndedHints
 from celers_worker.store.postgres import claiming, enqueueing, settling
 from celers_worker.store.postgres.ended import PostgresEndedHints
@@ -29,6 +32,7 @@ from celers_worker.store.postgres.transaction import (
     TASKS_CHANNEL,
     PostgresTransaction,
 )
+from celers_worker.store.schema import schedules, workflows
 from celers_worker.store.sweeps import UNADOPTED
 
 #: One plan for each statement, whatever the statistics say. A claim must walk its index in order:
@@ -54,9 +58,15 @@ DISCARD = Compiled(settling.complete(archived=False, with_results=False))
 DISCARD_WITH_RESULTS = Compiled(settling.complete(archived=False, with_results=True))
 ENQUEUE = Compiled(enqueueing.enqueue())
 ENQUEUE_ONE = Compiled(enqueueing.enqueue_one())
-LOST_WORKERS = Compiled(lease_statements.LOST_WORKERS)
 SWEEP = Compiled(claiming.sweep())
 SWEEP_ALL = Compiled(claiming.SWEEP_ALL)
+UPKEEP_DUE = Compiled(
+    select(
+        lease_statements.LOST_WORKERS.exists(),
+        exists().where(workflows.c.state == WorkflowState.RUNNING.value),
+        select(schedules.c.name).exists(),
+    )
+)
 
 
 class PostgresStore(Store):
@@ -72,6 +82,7 @@ class PostgresStore(Store):
         self._settles = self._hold()
         self._enqueues = self._hold()
         self._grouping = Grouping(self._add)
+        self._upkeep_due, self._asked_at = UpkeepDue(), -math.inf
         self._listening = Listening(url, self.name, options)
 
     async def close(self) -> None:
@@ -119,13 +130,21 @@ class PostgresStore(Store):
             settled |= await self._complete(completed)
         return settled
 
-    async def may_have_lost_workers(self) -> bool:
-        """Ask in one statement, which a transaction would make three."""
-        return bool(await self._claims.fetch(LOST_WORKERS))
+    async def upkeep_due(self, *, within: float = 0.0) -> UpkeepDue:
+        """Ask for all of it in one statement, which a transaction would make three."""
+        now = time.monotonic()
+        if now - self._asked_at > within:
+            [row] = await self._claims.fetch(UPKEEP_DUE)
+            self._upkeep_due, self._asked_at = UpkeepDue(*row), now
+        return self._upkeep_due
 
-    def wakeups(self) -> AsyncGenerator[Wakeup, None]:
+    async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
-        return self._listening.wakeups()
+        async with aclosing(self._listening.wakeups()) as hints:
+            async for hint in hints:
+                if hint.control:
+                    self._asked_at = -math.inf  # a person may have added what was not there
+                yield hint
 
     def ended_hints(self) -> EndedHints:
         """NOTIFY tells, on a connection of its own."""

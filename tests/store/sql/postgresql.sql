@@ -1290,12 +1290,6 @@ SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
 FROM unnest($14::TEXT[]) AS announced(queue_name)
 WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
 
--- LOST_WORKERS, on asyncpg
-SELECT celers_workers.id
-FROM celers_workers
-WHERE celers_workers.expires_at <= statement_timestamp()
-  AND celers_workers.state != $1::VARCHAR;
-
 -- SWEEP, on asyncpg
 WITH RECURSIVE level(queue_name, priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
         FROM celers_tasks AS t
@@ -1367,3 +1361,12 @@ SELECT level.queue_name, level.priority, least((SELECT t.scheduled_at
             statement_timestamp() AS now
 FROM level
 WHERE level.priority IS NOT NULL;
+
+-- UPKEEP_DUE, on asyncpg
+SELECT EXISTS (SELECT celers_workers.id
+    FROM celers_workers
+    WHERE celers_workers.expires_at <= statement_timestamp()
+      AND celers_workers.state != $1::VARCHAR) AS anon_1, EXISTS (SELECT *
+    FROM celers_workflows
+    WHERE celers_workflows.state = $2::VARCHAR) AS anon_2, EXISTS (SELECT celers_schedules.name
+    FROM celers_schedules) AS anon_3;
