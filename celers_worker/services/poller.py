@@ -51,7 +51,9 @@ class Poller(Service):
         self._heartbeat = heartbeat
         self._doubt_ends = self._look_at = math.inf
         self._on_claim: Callable[[int], None] = lambda count: None
+        self._held_up = False
         permits.on_free(self.wake)
+        settler.on_written(self._go_on)
 
     def on_claim(self, callback: Callable[[int], None]) -> None:
         """Call *callback* after each claim with the number of tasks it found."""
@@ -63,7 +65,9 @@ class Poller(Service):
             if not self._settler.backlog:
                 self._runner.admit_suspect()
             return False
-        demand = self._permits.demand(at_most=BACKLOG - self._settler.backlog)
+        room = BACKLOG - self._settler.backlog
+        self._held_up = room <= 0
+        demand = self._permits.demand(at_most=room)
         if demand.total == 0 or not self._heartbeat.holds_lease:
             return False
         if time.monotonic() >= self._look_at:
@@ -91,6 +95,11 @@ class Poller(Service):
             return _ISOLATED
         next_due = self._store.levels.next_due
         return self.interval if next_due is None else min(self.interval, next_due)
+
+    def _go_on(self) -> None:
+        """Claim again what unwritten outcomes held up: no permit tells when they are written."""
+        if self._held_up:
+            self.wake()
 
     async def _recover(self) -> None:
         known = {*self._runner.runs, *self._settler.unsettled()}

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from celers_worker.core.errors import Unavailable
@@ -37,6 +37,11 @@ class Settler(Service):
         self._batch = batch
         self._waiting: deque[Settlement] = deque()
         self._repeated: set[UUID] = set()
+        self._on_written: Callable[[], None] = lambda: None
+
+    def on_written(self, callback: Callable[[], None]) -> None:
+        """Call *callback* whenever outcomes have been written."""
+        self._on_written = callback
 
     @property
     def backlog(self) -> int:
@@ -69,6 +74,7 @@ class Settler(Service):
         else:
             for _ in batch:
                 self._waiting.popleft()
+        self._on_written()
         return bool(self._waiting)
 
     async def flush(self, seconds: float) -> bool:

@@ -54,10 +54,10 @@ def kill_workers_of_a_chord_of_chords(project: Project) -> None:
 
     assert ending() == WorkflowEnding(ending().state, value=2 * sum(range(PARTS)))
     assert ending().state == "completed"
-    # What was running when its worker died ran again; what had been settled did not.
+    # What was running or not yet written when its worker died ran again; nothing else did.
     ends = Counter(note.task for note in project.history() if note.what == "end")
     assert set(ends) == {task.id for task in planned.steps}
-    assert sum(ends.values()) <= len(planned.steps) + 3 * 4
+    assert max(ends.values()) <= 1 + 3
     assert project.direct.run(inspect.workflow, planned.id).counts == {  # type: ignore[union-attr]
         "completed": len(planned.steps)
     }

@@ -253,3 +253,20 @@ async def test_a_lost_worker_row_does_not_stop_the_poller(
     await staff.crew.heartbeat.tick()
     await staff.store.enqueue([new_task()])
     assert len(await staff.claim()) == 1
+
+
+async def test_what_unwritten_outcomes_held_up_is_claimed_as_soon_as_they_are_written(
+    make_staff: MakeStaff, direct: DirectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Celers()
+    app.task(name="quick")(lambda: None)
+    monkeypatch.setattr(poller, "BACKLOG", 1)
+    staff = await make_staff(app, poll_interval="1h")
+    await staff.enter()
+    await staff.store.enqueue([new_task(name="quick") for _ in range(20)])
+    services = (staff.crew.settler, staff.crew.poller)
+    for service in services:
+        await service.start()
+    await eventually(lambda: not live_rows(direct))
+    for service in reversed(services):
+        await service.stop()
