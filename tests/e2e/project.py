@@ -64,7 +64,7 @@ class WorkerProcess:
 
     def ready(self) -> WorkerProcess:
         """Wait until it works."""
-        eventually_sync(lambda: self.said("worker started"), within=20)
+        eventually_sync(lambda: self.said("worker started"), within=45)
         return self
 
     def signal(self, number: signal.Signals) -> None:
