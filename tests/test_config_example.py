@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from celers_worker.config import Config, example_config, load_config
-from celers_worker.config.settings import NAMED_TABLES, TABLES, settings_of
+from celers_worker.config.settings import settings_of
+from celers_worker.config.tables import NAMED_TABLES, TABLES
 
 ROOT = Path(__file__).parents[1]
 

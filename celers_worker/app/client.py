@@ -15,7 +15,7 @@ from msgspec import structs
 
 from celers_worker.app.waiting import Waiting
 from celers_worker.config import Config, load_config
-from celers_worker.config.settings import HandlerSettings
+from celers_worker.config.tables import HandlerSettings
 from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, TasksEnqueued

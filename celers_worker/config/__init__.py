@@ -15,8 +15,8 @@ from __future__ import annotations
 from celers_worker.config.example import example_config
 from celers_worker.config.kinds import parse_queue
 from celers_worker.config.loader import LoadedConfig, Row, load_config
-from celers_worker.config.settings import (
-    Config,
+from celers_worker.config.settings import Config
+from celers_worker.config.tables import (
     DatabaseSettings,
     HandlerSettings,
     LogSettings,

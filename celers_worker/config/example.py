@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from celers_worker.config.settings import NAMED_TABLES, Config, Setting, settings_of
+from celers_worker.config.settings import Config, Setting, settings_of
+from celers_worker.config.tables import NAMED_TABLES
 
 _HEAD = """\
 # Every setting of Celers. What is commented out is the default, or an example where the text says

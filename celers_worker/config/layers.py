@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from celers_worker.config.documents import Document, find_document, header, read_text
-from celers_worker.config.settings import NAMED_TABLES, TABLES, setting_at, settings_of
+from celers_worker.config.settings import setting_at, settings_of
+from celers_worker.config.tables import NAMED_TABLES, TABLES
 from celers_worker.config.url import has_password
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.names import (

@@ -19,15 +19,8 @@ from celers_worker.config.layers import (
     file_layer,
     flag_layer,
 )
-from celers_worker.config.settings import (
-    NAMED_TABLES,
-    TABLES,
-    Config,
-    WorkerSettings,
-    setting_at,
-    settings_of,
-    split_key,
-)
+from celers_worker.config.settings import Config, setting_at, settings_of, split_key
+from celers_worker.config.tables import NAMED_TABLES, TABLES, WorkerSettings
 from celers_worker.core.errors import ConfigurationError
 
 DEFAULT = "default"

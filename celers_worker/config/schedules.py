@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from celers_worker.config.settings import Config, ScheduleSettings
+from celers_worker.config.settings import Config
+from celers_worker.config.tables import ScheduleSettings
 from celers_worker.core.cron import Cron
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError, PayloadError

@@ -12,7 +12,7 @@ from celers_worker import Celers
 from celers_worker.app import DeclaredTask
 from celers_worker.app.piping import BATCH, Piped
 from celers_worker.config import Config
-from celers_worker.config.settings import QueueSettings, RouteSettings
+from celers_worker.config.tables import QueueSettings, RouteSettings
 from celers_worker.core.errors import ConfigurationError, PayloadError, QueueFull
 from celers_worker.core.payload import decode
 from celers_worker.store.direct import DirectStore

@@ -15,7 +15,8 @@ import pydantic
 import pytest
 
 from celers_worker import Celers, TaskFailed, testing
-from celers_worker.config.settings import Config, HandlerSettings
+from celers_worker.config.settings import Config
+from celers_worker.config.tables import HandlerSettings
 from celers_worker.core.codec import Codec
 from celers_worker.core.errors import ConfigurationError, PayloadError
 from celers_worker.core.task import TaskState

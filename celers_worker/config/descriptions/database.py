@@ -1,0 +1,27 @@
+"""The database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from celers_worker.config.descriptions.description import Description
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "database.url": Description(
+        "The database: sqlite:///file, postgresql://user@host/name or mysql://user@host/name.",
+        "Change it to run workers on several hosts. Keep a password out of this file: give the URL "
+        "in CELERS_DATABASE_URL, or the name of a file that holds it in CELERS_DATABASE_URL_FILE.",
+    ),
+    "database.connect_timeout": Description(
+        "How long connecting may take.",
+        "Raise it for a database that is far away or wakes from sleep.",
+    ),
+    "database.call_timeout": Description(
+        "How long one call of the database may take, by the worker's own clock.",
+        "Raise it if a loaded database answers late; a frozen one is then noticed later.",
+    ),
+    "database.pool_size": Description(
+        "Connections that a process keeps for calls; on PostgreSQL a worker has four more.",
+        "Raise it if handlers use context.transaction() a lot; lower it if connections are scarce.",
+    ),
+}
