@@ -19,8 +19,9 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -125,6 +126,17 @@ class Enqueued:
     existing: bool = False
 
 
+#: A datetime, or microseconds since ``EPOCH``, as PostgreSQL sends it: to make three datetimes of
+#: each claimed task took a fifth of the worker's time, and few are ever looked at.
+Instant: TypeAlias = datetime | int
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def datetime_of(instant: Instant) -> datetime:
+    """*instant* as an aware datetime."""
+    return EPOCH + timedelta(microseconds=instant) if isinstance(instant, int) else instant
+
+
 class Task(msgspec.Struct, frozen=True):
     """A claimed task, as a handler is given it. ``lease`` fences every write about this run.
 
@@ -143,14 +155,36 @@ class Task(msgspec.Struct, frozen=True):
     retry_count: int
     crash_count: int
     max_retries: int
-    created_at: datetime
-    scheduled_at: datetime
-    started_at: datetime
+    created: Instant
+    scheduled: Instant
+    started: Instant
     timeout: float | None
     expired: bool
     metadata: str | Mapping[str, object] | None = None
     in_workflow: bool = False
     """Whether other tasks may wait for its end."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was enqueued."""
+        return datetime_of(self.created)
+
+    @property
+    def scheduled_at(self) -> datetime:
+        """When it became due."""
+        return datetime_of(self.scheduled)
+
+    @property
+    def started_at(self) -> datetime:
+        """When it was claimed for this run."""
+        return datetime_of(self.started)
+
+    @property
+    def waited(self) -> float:
+        """Seconds between the two."""
+        if isinstance(self.started, int) and isinstance(self.scheduled, int):
+            return (self.started - self.scheduled) / 1e6
+        return (self.started_at - self.scheduled_at).total_seconds()
 
     @property
     def attempt(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -45,11 +45,14 @@ class HeldConnection:
         name: str,
         deadline: float,
         settings: Mapping[str, str] | None = None,
+        prepare: Callable[[Any], Awaitable[None]] | None = None,
     ) -> None:
+        """*prepare* is given each new connection of asyncpg."""
         self._engine = engine
         self._name = name
         self._deadline = deadline
         self._settings = settings or {}
+        self._prepare = prepare
         self._lock = asyncio.Lock()
         self._connection: AsyncConnection | None = None
         self._raw: Any = None
@@ -83,6 +86,8 @@ class HeldConnection:
         if self._settings:
             script = "; ".join(f"SET {name} = {value}" for name, value in self._settings.items())
             await self._raw.execute(script)
+        if self._prepare is not None:
+            await self._prepare(self._raw)
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
