@@ -147,6 +147,10 @@ class PostgresStore(Store):
                     self._asked_at = -math.inf  # a person may have added what was not there
                 yield hint
 
+    def on_announced(self, callback: Callable[[], None]) -> None:
+        """NOTIFY calls *callback*; ``wakeups`` leaves those hints out then."""
+        self._listening.on_announced(callback)
+
     def ended_hints(self) -> EndedHints:
         """NOTIFY tells, on a connection of its own."""
         return PostgresEndedHints(self.url, self.name, self.options)
@@ -170,15 +174,12 @@ class PostgresStore(Store):
         return [Enqueued(task.id) for task in tasks]
 
     async def _add(self, tasks: Sequence[NewTask]) -> None:
-        arrays = enqueueing.new_arrays(tasks)
-        due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
         if len(tasks) == 1:
-            values = {name: only for name, [only] in arrays.items()}
-            await self._enqueues.fetch(
-                ENQUEUE_ONE, **values, channel=TASKS_CHANNEL, announced=due_now
-            )
+            statement, values = ENQUEUE_ONE, enqueueing.new_values(tasks[0])
         else:
-            await self._enqueues.fetch(ENQUEUE, **arrays, channel=TASKS_CHANNEL, announced=due_now)
+            statement, values = ENQUEUE, enqueueing.new_arrays(tasks)
+        due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
+        await self._enqueues.fetch(statement, **values, channel=TASKS_CHANNEL, announced=due_now)
 
     async def _claim_announced(
         self, worker: str, announced: Set[str], demand: Demand
