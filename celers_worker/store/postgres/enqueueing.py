@@ -135,8 +135,21 @@ def new_values(task: NewTask) -> dict[str, Any]:
 
 def new_arrays(new: Sequence[NewTask]) -> dict[str, list[Any]]:
     """The arrays of ``enqueue`` for *new* tasks."""
-    values = [new_values(task) for task in new]
-    return {bind: [one[bind] for one in values] for bind, _ in _COLUMNS.values()}
+    # Not made of new_values, which takes five times as long: there are a thousand of them.
+    return {
+        "ids": [task.id for task in new],
+        "names": [task.name for task in new],
+        "payloads": [task.payload for task in new],
+        "priorities": [task.priority for task in new],
+        "budgets": [task.max_retries for task in new],
+        "instants": [None if task.at is None else in_utc(task.at) for task in new],
+        "delays": [task.delay.total_seconds() for task in new],
+        "documents": [_document(task) for task in new],
+        "queues": [task.queue for task in new],
+        "timeouts": [_seconds(task.timeout) for task in new],
+        "lifetimes": [_seconds(task.expires) for task in new],
+        "fingerprints": [task.fingerprint for task in new],
+    }
 
 
 def _document(task: NewTask) -> str | None:
