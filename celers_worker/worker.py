@@ -22,7 +22,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from celers_worker.app import Celers
 from celers_worker.config import Config
@@ -36,7 +36,9 @@ from celers_worker.core.events import (
     WorkerStopping,
 )
 from celers_worker.link import Link
+from celers_worker.observe.combined import snapshot
 from celers_worker.observe.logs import task_log
+from celers_worker.observe.metrics import Metrics, MetricsServer
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.draining import Until as Until
 from celers_worker.services.draining import ending_of
@@ -44,9 +46,6 @@ from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings
 from celers_worker.store import Store, make_store
-
-if TYPE_CHECKING:
-    from celers_worker.observe.metrics import Metrics
 
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
@@ -270,16 +269,9 @@ class Worker:
         self.events.listen(WorkerStarted, lambda event: link.tell_ready())
         async with link.held(
             on_lost=lambda: self.stop("its supervisor is gone"),
-            report=self._counted,
+            report=lambda: snapshot(self.metrics.registry) if self.metrics else None,
         ):
             yield
-
-    def _counted(self) -> bytes | None:
-        if self.metrics is None:
-            return None
-        from celers_worker.observe.combined import snapshot
-
-        return snapshot(self.metrics.registry)
 
     @contextlib.contextmanager
     def _metrics_server(self) -> Iterator[None]:
@@ -287,9 +279,6 @@ class Worker:
         if settings.port is None:
             yield
             return
-        # Who serves none spares its start an HTTP server, and its memory a few megabytes.
-        from celers_worker.observe.metrics import Metrics, MetricsServer
-
         self.metrics = Metrics(self.events)
         if self._link is not None:
             yield

@@ -208,11 +208,11 @@ class Runner:
         if seconds is not None:
             words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
             run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
-        try:
-            args, kwargs = run.handler.decode_arguments(run.task.payload, run.context)
-        except PayloadError as error:
-            self._end(run, Dead("its arguments do not fit the handler", failure_of(error)))
+        arguments = _arguments(run)
+        if isinstance(arguments, Dead):
+            self._end(run, arguments)
             return
+        args, kwargs = arguments
         try:
             if run.handler.around is not None:
                 call = functools.partial(self._call, run, args, kwargs)
@@ -331,6 +331,13 @@ class Runner:
         self.released += self._quiet
         self._settler.put(Settlement(task, outcome))
         self._permits.give_back([task])
+
+
+def _arguments(run: Run) -> tuple[tuple[Any, ...], dict[str, Any]] | Dead:
+    try:
+        return run.handler.decode_arguments(run.task.payload, run.context)
+    except PayloadError as error:
+        return Dead("its arguments do not fit the handler", failure_of(error))
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], run: Run) -> None:
