@@ -6,6 +6,8 @@ PYTEST_ARGS ?=
 TREE ?=
 BENCH_ARGS ?=
 FIGURES ?=
+# Without them each worker that a test starts compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 # More than the cores: the end-to-end tests mostly wait for leases to end.
 PROCESSES ?= 3
 

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,9 @@ SERVER_FIXTURES = {"postgres": "postgres_server", "mysql": "mariadb_server"}
 DATABASES = ["sqlite", *SERVER_FIXTURES]
 #: That of $CELERS_TEST_DATABASE_URL, for the tests of the store.
 OTHER = "other"
+
+# Else each process that a test starts compiles the package anew, for half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,6 +19,7 @@ from celers_worker.core.errors import PayloadError
 
 SIZE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 30
+_ALWAYS_JSON = frozenset({int, bool, type(None)})
 #: The settings that raise the limits, by what is too large.
 _SETTINGS = {"args": "limits.arguments", "result": "limits.result"}
 _encode = msgspec.json.Encoder().encode
@@ -102,7 +103,7 @@ def _check(value: object, path: Callable[[], str], depth: int) -> None:
     kind = type(value)
     if kind is str:
         _check_text(value, path)  # type: ignore[arg-type]  # the type was just compared
-    elif kind in (int, bool) or value is None:
+    elif kind in _ALWAYS_JSON:
         return
     elif kind is float:
         if not math.isfinite(value):  # type: ignore[arg-type]  # the type was just compared
@@ -130,7 +131,8 @@ def _check_object(value: dict[object, object], path: Callable[[], str], depth: i
         if type(key) is not str:
             raise PayloadError(f"{path()} has the key {key!r}: keys of a JSON object are text.")
         _check_text(key, lambda: f"a key of {path()}")
-        _check(item, lambda key=key: f"{path()}.{key}", depth + 1)  # type: ignore[misc]
+        if type(item) not in _ALWAYS_JSON:  # first, for there are many
+            _check(item, lambda key=key: f"{path()}.{key}", depth + 1)  # type: ignore[misc]
 
 
 def _check_subclass(value: object, path: Callable[[], str], depth: int) -> None:

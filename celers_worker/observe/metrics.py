@@ -155,8 +155,7 @@ class Metrics:
         if not event.tasks:
             self._empty.inc()
         for task in event.tasks:
-            waited = (task.started_at - task.scheduled_at).total_seconds()
-            self._waits_in(task.queue).observe(max(waited, 0.0))
+            self._waits_in(task.queue).observe(max(task.waited, 0.0))
 
     def _ended(self, event: fact.TaskEnded) -> None:
         self._runs_in(event.settlement.task.queue).observe(event.seconds)

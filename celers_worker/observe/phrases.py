@@ -89,7 +89,8 @@ class Phrases:
 
     def settled(self, event: fact.TasksSettled) -> None:
         for settlement in event.settlements:
-            self._tell(settlement.task, settlement.outcome)
+            if type(settlement.outcome) is not Completed:  # most are, and there is nothing to say
+                self._tell(settlement.task, settlement.outcome)
 
     def refused(self, event: fact.SettleRefused) -> None:
         for settlement in event.settlements:
@@ -198,7 +199,7 @@ class Phrases:
     def _tell(self, task: Task, outcome: Outcome) -> None:
         match outcome:
             case Completed() | Release():
-                pass  # first, for they are many
+                pass
             case Retry():
                 self._log.warning(
                     "task failed, will be tried again",

@@ -25,11 +25,19 @@ TURN = 0.005
 class Lanes:
     """Runs what is added, in its order, at most ``limit`` at a time."""
 
-    def __init__(self, execute: Callable[[Run], Awaitable[None]], *, limit: int) -> None:
+    def __init__(
+        self,
+        execute: Callable[[Run], Awaitable[None]],
+        *,
+        limit: int,
+        rested: Callable[[], None] = lambda: None,
+    ) -> None:
+        """*rested* is called when a lane ends or has suspended, for what its runs left to do."""
         self.limit = limit
         self.running = 0
         """How many runs have begun and not left."""
         self._execute = execute
+        self._rested = rested
         self._waiting: deque[Run] = deque()
         # On Python 3.11 to ask for it is a system call, which took a sixth of a task's time.
         self._loop = asyncio.get_running_loop()
@@ -83,6 +91,7 @@ class Lanes:
             turn.run = None
             if turn.over or run.started > ends or lane.cancelling() or copy_context() != untouched:
                 break
+        self._rested()
         self.summon()
 
     def _look(self, turn: _Turn) -> None:
@@ -92,6 +101,7 @@ class Lanes:
         and for a thousand that do not one lane is enough.
         """
         turn.over = True
+        self._rested()
         if turn.run is not None:
             turn.lane.set_name(f"celers-task-{turn.run.task.id}")
             self.summon(self.running)

@@ -30,6 +30,7 @@ class Listener(Service):
         self._store = store
         self._poller = poller
         self._asked = (heartbeat, *asked)
+        store.on_announced(poller.wake)
 
     async def tick(self) -> bool:
         """Pass the hints on until the connection breaks."""

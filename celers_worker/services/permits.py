@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from celers_worker.core.task import Demand, Task
@@ -76,11 +76,11 @@ class Permits:
         self.in_use_by_queue.update(map(_QUEUE, tasks))
         self.in_use_by_handler.update(map(_NAME, tasks))
 
-    def give_back(self, task: Task) -> None:
-        """Count a task as ended."""
-        self.in_use -= 1
-        _count_down(self.in_use_by_queue, task.queue)
-        _count_down(self.in_use_by_handler, task.name)
+    def give_back(self, tasks: Sequence[Task]) -> None:
+        """Count tasks as ended."""
+        self.in_use -= len(tasks)
+        _count_down(self.in_use_by_queue, map(_QUEUE, tasks))
+        _count_down(self.in_use_by_handler, map(_NAME, tasks))
         self._on_free()
 
     def _room(self, queue: str) -> int:
@@ -92,9 +92,8 @@ class Permits:
         return limit if limit < self.total else self._claimable
 
 
-def _count_down(counts: dict[str, int], key: str) -> None:
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]  # queues and names come and go; the counts must not grow with them
+def _count_down(counts: Counter[str], keys: Iterable[str]) -> None:
+    for key, count in Counter(keys).items():
+        counts[key] -= count
+        if not counts[key]:
+            del counts[key]  # queues and names come and go; the counts must not grow with them

@@ -76,7 +76,8 @@ class Runner:
         self._timeout = timeout
         self._threads = Threads(threads)
         self._isolation = Isolation(max_crashes)
-        self._lanes = Lanes(self._execute, limit=permits.total)
+        self._left: list[Task] = []
+        self._lanes = Lanes(self._execute, limit=permits.total, rested=self._give_back)
         self._quiet = False
         self._idle = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -279,13 +280,20 @@ class Runner:
         if task.crash_count:
             self._isolation.left(run)
         self._lanes.leave(run)
-        self._permits.give_back(task)
+        self._left.append(task)
         if not self.runs:
             self._idle.set()
+
+    def _give_back(self) -> None:
+        """Give back the permits of the runs that have left: one call for all of a lane's turn."""
+        if self._left:
+            left, self._left = self._left, []
+            self._permits.give_back(left)
 
     def _leave_late(self, run: Run) -> None:
         """Take note that a thread ended after its run had been settled."""
         self._remove(run)
+        self._give_back()
         self._lanes.summon()
 
     # --- stopping a run ---
@@ -298,6 +306,7 @@ class Runner:
                 run.timer.cancel()
             if run.execution is None:  # it waits for its turn
                 self._end(run, self._outcome_of_error(run, asyncio.CancelledError()))
+                self._give_back()
                 return
             run.execution.cancel()
             run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
@@ -321,7 +330,7 @@ class Runner:
     def _settle_unrun(self, task: Task, outcome: Outcome) -> None:
         self.released += self._quiet
         self._settler.put(Settlement(task, outcome))
-        self._permits.give_back(task)
+        self._permits.give_back([task])
 
 
 def _arguments(run: Run) -> tuple[tuple[Any, ...], dict[str, Any]] | Dead:

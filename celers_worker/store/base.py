@@ -176,6 +176,12 @@ class Store:
         """
         return UpkeepDue()
 
+    def on_announced(self, callback: Callable[[], None]) -> None:
+        """Call *callback* for hints of new tasks while ``wakeups`` is awaited, if that is sooner.
+
+        Where it is not, ``wakeups`` yields them as ever.
+        """
+
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """Yield when there may be something to claim. Where nothing tells, time does."""
         while True:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from celers_worker.core.errors import Unavailable
@@ -36,29 +35,50 @@ async def bounded(
     return task.result()
 
 
-@contextmanager
-def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
-    """Call *cut* when the block takes longer, and raise Unavailable for whatever it raises then.
+class Deadline:
+    """A block in which *cut* is called when it takes longer; then it raises Unavailable.
 
-    For a driver whose calls end at once when their connection is cut, as asyncpg's do: it costs a
-    timer, where ``bounded`` costs a task.
+    For one block at a time, whose driver ends its calls at once when their connection is cut, as
+    asyncpg's does. One timer serves block after block: to set one for each took a tenth of a lone
+    enqueue.
     """
-    passed = False
 
-    def end() -> None:
-        nonlocal passed
-        passed = True
-        cut()
+    def __init__(self, seconds: float, cut: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._cut = cut
+        self._ends: float | None = None
+        self._passed = False
+        self._timer: asyncio.TimerHandle | None = None
 
-    timer = asyncio.get_running_loop().call_later(seconds, end)
-    try:
-        yield
-    except Exception as error:
-        if passed:
-            raise _too_late(seconds) from error
-        raise
-    finally:
-        timer.cancel()
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._passed = False
+        self._ends = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_at(self._ends, self._look, loop)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._ends = None
+        if self._passed and isinstance(error, Exception):
+            raise _too_late(self._seconds) from error
+
+    def close(self) -> None:
+        """Take the timer back."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._ends is None:
+            return
+        if loop.time() < self._ends:  # it is another block's by now
+            self._timer = loop.call_at(self._ends, self._look, loop)
+            return
+        self._passed = True
+        self._cut()
 
 
 def _too_late(seconds: float) -> Unavailable:

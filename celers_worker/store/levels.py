@@ -11,9 +11,11 @@ the next sweep, which runs when a claim comes back short and at least every seco
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from celers_worker.core.task import Demand, Task
 
@@ -23,6 +25,8 @@ SWEEP_INTERVAL = 1.0
 PATIENCE = 10
 #: Tasks committed out of order by less than this need no sweep.
 SLACK = timedelta(seconds=2)
+
+_LEVEL = attrgetter("queue", "priority")
 
 
 @dataclass(slots=True)
@@ -93,20 +97,16 @@ class Levels:
 
         Within a level, *claimed* is in the order of its times.
         """
-        newest: dict[tuple[str, int], datetime] = {}
-        gave: dict[tuple[str, int], int] = {}
-        for task in claimed:
-            key = (task.queue, task.priority)
-            newest[key] = task.scheduled_at
-            gave[key] = gave.get(key, 0) + 1
+        keys = [*map(_LEVEL, claimed)]
+        newest, gave = dict(zip(keys, claimed, strict=True)), Counter(keys)
         for level in asked:
             found = newest.get((level.queue, level.priority))
             if found is not None:
                 # Only near to now is anything committed out of order: a mark that lags in a backlog
                 # walks all that was claimed of it lately, again with each claim.
-                lag = claimed[0].started_at - SLACK
-                level.mark = max(level.mark, min(found, lag))
-        counts = [gave.get((level.queue, level.priority), 0) for level in asked]
+                lag = found.started_at - SLACK
+                level.mark = max(level.mark, min(found.scheduled_at, lag))
+        counts = [gave[level.queue, level.priority] for level in asked]
         drained = self._drained(asked, counts, full=len(claimed) >= demand.total)
         self._levels = [level for level in self._levels if id(level) not in drained]
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 
@@ -120,6 +122,20 @@ def test_ids_rise_strictly():
     ids = [new_id() for _ in range(20_000)]
     assert ids == sorted(set(ids))
     assert [str(one) for one in ids] == sorted(map(str, ids))
+
+
+def test_the_ids_of_a_fork_are_not_its_parents():
+    program = (
+        "import os, sys\n"
+        "from celers_worker.core.task import new_id\n"
+        "new_id()\n"
+        "child = os.fork()\n"
+        "os.write(1, b''.join(new_id().bytes[8:] for _ in range(300)))\n"
+        "child and os.waitpid(child, 0)\n"
+    )
+    written = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    ends = [written.stdout[start : start + 8] for start in range(0, len(written.stdout), 8)]
+    assert len(ends) == len(set(ends)) == 600
 
 
 def test_ids_of_many_threads_are_all_different_and_rise_in_each():

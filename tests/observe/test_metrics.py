@@ -101,7 +101,7 @@ def test_the_metrics_have_the_names_that_celers_dashboards_ask_for(
 
 def test_events_are_counted(served: tuple[Events, int]) -> None:
     events, port = served
-    task = a_task("send", queue="emails", scheduled_at=NOW - timedelta(seconds=3))
+    task = a_task("send", queue="emails", scheduled=NOW - timedelta(seconds=3))
     events.emit(fact.SettleRefused([Settlement(task, Completed())] * 2))
     events.emit(fact.LeasesLost([task, task, task], "lost"))
     events.emit(fact.TasksReaped([new_id()], [new_id(), new_id()]))

@@ -85,9 +85,9 @@ def a_task(name: str = "work", payload: bytes = b"{}", **changes: Any) -> Task:
         "retry_count": 0,
         "crash_count": 0,
         "max_retries": 3,
-        "created_at": NOW,
-        "scheduled_at": NOW,
-        "started_at": NOW,
+        "created": NOW,
+        "scheduled": NOW,
+        "started": NOW,
         "timeout": None,
         "expired": False,
     }

@@ -71,10 +71,10 @@ def test_no_tier_is_ever_exceeded_and_all_permits_come_back(
             assert count <= permits._handlers.get(name, permits.total)
         for task in data.draw(st.permutations(running)) if running else []:
             if data.draw(st.booleans()):
-                permits.give_back(task)
+                permits.give_back([task])
                 running.remove(task)
     for task in running:
-        permits.give_back(task)
+        permits.give_back([task])
     assert permits.in_use == 0
     assert not permits.in_use_by_queue, "counters of queues that come and go must not grow"
     assert not permits.in_use_by_handler
@@ -121,7 +121,7 @@ def test_a_handler_at_its_limit_is_excluded_until_one_of_its_tasks_ends() -> Non
     task = a_task("render")
     permits.take(task)
     assert permits.demand().excluded == {"render"}
-    permits.give_back(task)
+    permits.give_back([task])
     assert permits.demand().excluded == frozenset()
 
 
@@ -129,7 +129,7 @@ def test_a_name_that_nobody_can_run_stays_excluded() -> None:
     permits = Permits(total=10)
     permits.exclude("unknown")
     permits.take(task := a_task("unknown"))
-    permits.give_back(task)
+    permits.give_back([task])
     assert permits.demand().excluded == {"unknown"}
 
 
@@ -144,5 +144,5 @@ def test_a_permit_that_is_given_back_tells_who_waits_for_it() -> None:
     permits.on_free(lambda: told.append(permits.in_use))
     permits.take(task := a_task())
     assert not told
-    permits.give_back(task)
+    permits.give_back([task])
     assert told == [0]

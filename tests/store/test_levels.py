@@ -26,7 +26,7 @@ def asked(levels, demand):
 
 
 def task_of(queue, priority=0, at=NOW):
-    return replace(TASK, queue=queue, priority=priority, scheduled_at=at)
+    return replace(TASK, queue=queue, priority=priority, scheduled=at)
 
 
 def test_the_highest_level_is_asked_first_then_the_one_that_waits_longest():

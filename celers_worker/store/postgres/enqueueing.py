@@ -115,8 +115,27 @@ def enqueue_one() -> Any:
     return _enqueue({name: bindparam(bind, type_=kind) for name, (bind, kind) in _COLUMNS.items()})
 
 
+def new_values(task: NewTask) -> dict[str, Any]:
+    """The values of ``enqueue_one``."""
+    return {
+        "ids": task.id,
+        "names": task.name,
+        "payloads": task.payload,
+        "priorities": task.priority,
+        "budgets": task.max_retries,
+        "instants": None if task.at is None else in_utc(task.at),
+        "delays": task.delay.total_seconds(),
+        "documents": _document(task),
+        "queues": task.queue,
+        "timeouts": _seconds(task.timeout),
+        "lifetimes": _seconds(task.expires),
+        "fingerprints": task.fingerprint,
+    }
+
+
 def new_arrays(new: Sequence[NewTask]) -> dict[str, list[Any]]:
     """The arrays of ``enqueue`` for *new* tasks."""
+    # Not made of new_values, which takes five times as long: there are a thousand of them.
     return {
         "ids": [task.id for task in new],
         "names": [task.name for task in new],
@@ -125,15 +144,16 @@ def new_arrays(new: Sequence[NewTask]) -> dict[str, list[Any]]:
         "budgets": [task.max_retries for task in new],
         "instants": [None if task.at is None else in_utc(task.at) for task in new],
         "delays": [task.delay.total_seconds() for task in new],
-        "documents": [
-            None if task.metadata is None else msgspec.json.encode(task.metadata).decode()
-            for task in new
-        ],
+        "documents": [_document(task) for task in new],
         "queues": [task.queue for task in new],
         "timeouts": [_seconds(task.timeout) for task in new],
         "lifetimes": [_seconds(task.expires) for task in new],
         "fingerprints": [task.fingerprint for task in new],
     }
+
+
+def _document(task: NewTask) -> str | None:
+    return None if task.metadata is None else msgspec.json.encode(task.metadata).decode()
 
 
 def _seconds(value: timedelta | None) -> float | None:

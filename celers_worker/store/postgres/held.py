@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from celers_worker.store.deadline import bounded, cut_after
+from celers_worker.store.deadline import Deadline, bounded
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 
 
@@ -25,12 +27,14 @@ class Compiled:
         dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's factory
         compiled: Any = statement.compile(dialect=dialect)
         self.text = str(compiled)
-        self._names: Sequence[str] = compiled.positiontup or ()
-        self._defaults = compiled.construct_params(_check=False)
+        self._defaults: dict[str, Any] = compiled.construct_params(_check=False)
+        names: Sequence[str] = compiled.positiontup or ()
+        # Of a single name itemgetter makes no tuple.
+        self._in_order = itemgetter(*names) if len(names) > 1 else partial(_values_of, names)
 
     async def fetch(self, connection: Any, **values: Any) -> list[Any]:
         """Run with *values* by name; sequences travel as arrays."""
-        ordered = (values[name] if name in values else self._defaults[name] for name in self._names)
+        ordered = self._in_order({**self._defaults, **values})
         rows: list[Any] = await connection.fetch(self.text, *ordered)
         return rows
 
@@ -45,11 +49,15 @@ class HeldConnection:
         name: str,
         deadline: float,
         settings: Mapping[str, str] | None = None,
+        prepare: Callable[[Any], Awaitable[None]] | None = None,
     ) -> None:
+        """*prepare* is given each new connection of asyncpg."""
         self._engine = engine
         self._name = name
         self._deadline = deadline
+        self._within = Deadline(deadline, self._cut)
         self._settings = settings or {}
+        self._prepare = prepare
         self._lock = asyncio.Lock()
         self._connection: AsyncConnection | None = None
         self._raw: Any = None
@@ -60,7 +68,7 @@ class HeldConnection:
             try:
                 if self._raw is None or self._raw.is_closed():
                     await bounded(self._connect(), self._deadline, abandon=self._cut)
-                with cut_after(self._deadline, self._cut):
+                with self._within:
                     return await statement.fetch(self._raw, **values)
             except BaseException as error:
                 # After a cancellation too: what the connection is at, nobody knows.
@@ -74,6 +82,7 @@ class HeldConnection:
         """Give the connection back."""
         async with self._lock:
             await self._drop()
+            self._within.close()
 
     async def _connect(self) -> None:
         await self._drop()  # the server may have ended the last one while nobody looked
@@ -83,6 +92,8 @@ class HeldConnection:
         if self._settings:
             script = "; ".join(f"SET {name} = {value}" for name, value in self._settings.items())
             await self._raw.execute(script)
+        if self._prepare is not None:
+            await self._prepare(self._raw)
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -95,3 +106,7 @@ class HeldConnection:
         raw, self._raw = self._raw, None
         if raw is not None:
             raw.terminate()
+
+
+def _values_of(names: Sequence[str], values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(values[name] for name in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,6 +35,13 @@ class Listening:
         self._control = False
         self._queues: set[str] = set()
         self._heard = asyncio.Event()
+        self._announce: Callable[[], None] = self._heard.set
+        self._heard_at = 0.0
+        self._second: asyncio.TimerHandle | None = None
+
+    def on_announced(self, callback: Callable[[], None]) -> None:
+        """Call *callback* when tasks are announced, which ``wakeups`` then does not tell."""
+        self._announce = callback
 
     def take_queues(self) -> Set[str]:
         """The queues that were announced since this was last asked."""
@@ -45,15 +52,10 @@ class Listening:
         """Yield hints until the connection breaks, which raises Unavailable."""
         async with self._connection() as connection:
             yield Wakeup(control=True)  # what came while nobody listened
-            patience = SILENCE
             while not connection.is_closed():
-                if await self._hear_within(patience):
+                if await self._hear_within(SILENCE):
                     control, self._control = self._control, False
                     yield Wakeup(control=control)
-                    patience = SECOND_LOOK
-                elif patience == SECOND_LOOK:
-                    yield Wakeup()
-                    patience = SILENCE
                 else:
                     await self._ask(connection)
             raise Unavailable(f"{self._name} ended the connection that listens.")
@@ -73,8 +75,23 @@ class Listening:
             if self.served is not None and payload not in self.served:
                 return
             self._queues.add(payload)
+            self._announce()
+            loop = asyncio.get_running_loop()
+            self._heard_at = loop.time()
+            if self._second is None:
+                self._second = loop.call_later(SECOND_LOOK, self._look_again, loop)
+            return
         self._control |= channel == CONTROL_CHANNEL
         self._heard.set()
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Announce once more, when there was no hint for so long."""
+        self._second = None
+        left = self._heard_at + SECOND_LOOK - loop.time()
+        if left > 0:
+            self._second = loop.call_later(left, self._look_again, loop)
+        else:
+            self._announce()
 
     async def _ask(self, connection: Any) -> None:
         """Find out whether it is still there: a connection can die without a word."""
@@ -102,5 +119,8 @@ class Listening:
         except Exception as error:
             raise_translated(error, self._name)
         finally:
+            if self._second is not None:
+                self._second.cancel()
+                self._second = None
             for connection in made:  # also one that was made while this was cancelled
                 connection.terminate()

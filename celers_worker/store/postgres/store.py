@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncGenerator, Sequence, Set
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence, Set
 from contextlib import aclosing
 from datetime import datetime
 from operator import attrgetter
@@ -18,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import URL, exists, select
 
 from celers_worker.core.outcome import Completed, Settlement
-from celers_worker.core.task import Demand, Enqueued, NewTask, Task
+from celers_worker.core.task import Demand, Enqueued, NewTask, Task, datetime_of
 from celers_worker.core.workflow import WorkflowState
 from celers_worker.store import lease_statements
 from celers_worker.store.base import Store, StoreOptions, UpkeepDue, Wakeup
@@ -27,6 +27,7 @@ from celers_worker.store.postgres import claiming, enqueueing, settling
 from celers_worker.store.postgres.ended import PostgresEndedHints
 from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
+from celers_worker.store.postgres.instants import send_instants_as_numbers
 from celers_worker.store.postgres.listening import Listening
 from celers_worker.store.postgres.transaction import (
     TASKS_CHANNEL,
@@ -47,7 +48,7 @@ _WALK_THE_INDEX = {
     "plan_cache_mode": "force_generic_plan",
 }
 
-_DUE, _PRIORITY = attrgetter("scheduled_at", "id"), attrgetter("priority")
+_DUE, _PRIORITY = attrgetter("scheduled", "id"), attrgetter("priority")
 
 CLAIM = Compiled(claiming.claim(limited=False))
 CLAIM_LIMITED = Compiled(claiming.claim(limited=True))
@@ -78,7 +79,7 @@ class PostgresStore(Store):
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
         # Three that never wait for each other: a long settle must not hold up a claim.
-        self._claims = self._hold()
+        self._claims = self._hold(prepare=send_instants_as_numbers)
         self._settles = self._hold()
         self._enqueues = self._hold()
         self._grouping = Grouping(self._add)
@@ -146,18 +147,23 @@ class PostgresStore(Store):
                     self._asked_at = -math.inf  # a person may have added what was not there
                 yield hint
 
+    def on_announced(self, callback: Callable[[], None]) -> None:
+        """NOTIFY calls *callback*; ``wakeups`` leaves those hints out then."""
+        self._listening.on_announced(callback)
+
     def ended_hints(self) -> EndedHints:
         """NOTIFY tells, on a connection of its own."""
         return PostgresEndedHints(self.url, self.name, self.options)
 
     # --- inside ---
 
-    def _hold(self) -> HeldConnection:
+    def _hold(self, prepare: Callable[[Any], Awaitable[None]] | None = None) -> HeldConnection:
         return HeldConnection(
             lambda: self.engine,
             name=self.name,
             deadline=self.options.call_timeout.total_seconds(),
             settings=_WALK_THE_INDEX,
+            prepare=prepare,
         )
 
     async def _enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
@@ -168,15 +174,12 @@ class PostgresStore(Store):
         return [Enqueued(task.id) for task in tasks]
 
     async def _add(self, tasks: Sequence[NewTask]) -> None:
-        arrays = enqueueing.new_arrays(tasks)
-        due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
         if len(tasks) == 1:
-            values = {name: only for name, [only] in arrays.items()}
-            await self._enqueues.fetch(
-                ENQUEUE_ONE, **values, channel=TASKS_CHANNEL, announced=due_now
-            )
+            statement, values = ENQUEUE_ONE, enqueueing.new_values(tasks[0])
         else:
-            await self._enqueues.fetch(ENQUEUE, **arrays, channel=TASKS_CHANNEL, announced=due_now)
+            statement, values = ENQUEUE, enqueueing.new_arrays(tasks)
+        due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
+        await self._enqueues.fetch(statement, **values, channel=TASKS_CHANNEL, announced=due_now)
 
     async def _claim_announced(
         self, worker: str, announced: Set[str], demand: Demand
@@ -227,7 +230,10 @@ class PostgresStore(Store):
         rows = await self._fetch_levels(demand)
         if any(row[0] == UNADOPTED for row in rows):
             return await self.run(self.transaction.sweep, demand)
-        return rows
+        return [
+            (queue, priority, datetime_of(first_due_at), datetime_of(now))
+            for queue, priority, first_due_at, now in rows
+        ]
 
     async def _fetch_levels(self, demand: Demand) -> list[Any]:
         if demand.others is not None:
