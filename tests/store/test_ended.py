@@ -7,10 +7,21 @@ import asyncpg
 import pytest
 
 from celers_worker.core.outcome import Cancelled, Completed, Dead, Expired, Retry, Settlement
-from celers_worker.store import control
+from celers_worker.store import control, maintenance
 from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.postgres.settling import ENDED_CHANNEL, WAITING_LOCK
-from tests.store.steps import BROKEN, DONE, FAILURE, WORKER, claim_all, new_tasks, settle
+from celers_worker.store.workflow import stopping
+from tests.store import flows
+from tests.store.steps import (
+    BROKEN,
+    DONE,
+    FAILURE,
+    WORKER,
+    claim_all,
+    lost_task,
+    new_tasks,
+    settle,
+)
 from tests.waiting import eventually
 
 POSTGRES = pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
@@ -101,6 +112,26 @@ async def test_a_cancelled_task_is_told_of(store, make_hints):
     hints = await make_hints()
     [added] = await store.enqueue(new_tasks(1))
     await store.run(control.cancel, TaskFilter(ids=[added.id]), "changed my mind")
+    assert await hints.heard_within(SOON)
+
+
+@POSTGRES
+async def test_a_task_that_the_reaper_buries_is_told_of(store, make_hints):
+    hints = await make_hints()
+    task = await lost_task(store, max_retries=0)
+    assert (await store.run(maintenance.reap, max_crashes=1)).buried == [task.id]
+    assert await hints.heard_within(SOON)
+
+
+@POSTGRES
+@pytest.mark.parametrize("end", ["stopped", "its parent cancelled"])
+async def test_steps_that_end_with_others_are_told_of(store, direct, make_hints, end):
+    hints = await make_hints()
+    workflow, steps = flows.enqueue(direct, "a>b b>c")
+    if end == "stopped":
+        await store.run(stopping.cancel, workflow, "changed my mind")
+    else:
+        await store.run(control.cancel, TaskFilter(ids=[steps["b"]]), "changed my mind")
     assert await hints.heard_within(SOON)
 
 
