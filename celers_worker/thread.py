@@ -76,8 +76,7 @@ class WorkerThread:
 
     async def _work(self) -> None:
         self._loop = asyncio.get_running_loop()
-        config = self._config or self._app.client.with_own_url(self._app.client.config)
-        self._worker = Worker(self._app, config, events=self._events)
+        self._worker = Worker(self._app, self._config, events=self._events)
         try:
             async with self._worker:
                 self._ready.set()

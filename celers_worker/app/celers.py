@@ -12,6 +12,7 @@ from celers_worker.app.client import Client
 from celers_worker.app.declared import DeclaredTask
 from celers_worker.app.declaring import (
     TaskDecorator,
+    check_backoff,
     check_concurrency,
     check_positive,
     check_soft_timeout,
@@ -31,7 +32,6 @@ from celers_worker.core.middleware import (
     Permit,
     PermitFunction,
     Resource,
-    preparing,
 )
 from celers_worker.core.names import check_queue_name, check_task_name, versioned
 from celers_worker.core.options import (
@@ -80,10 +80,10 @@ class Celers(Producer):
         max_retries: int = DEFAULT_MAX_RETRIES,
         timeout: Duration | None = None,
         soft_timeout: Duration | None = None,
-        backoff: Backoff | None = None,
+        backoff: Backoff | str | None = None,
         retry_on: Errors | None = None,
         dead_on: Errors = (),
-        backoff_on: Mapping[type[BaseException], Backoff] | None = None,
+        backoff_on: Mapping[type[BaseException], Backoff | str] | None = None,
         concurrency: int | None = None,
         runs: Literal["async", "thread"] | None = None,
         permit: Permit | PermitFunction | None = None,
@@ -97,7 +97,8 @@ class Celers(Producer):
     ) -> TaskDecorator:
         """Declare a handler.
 
-        *max_retries*: runs after the first. *retry_on*: only these exceptions are retried;
+        *max_retries*: runs after the first. *backoff*: how long they wait, such as
+        ``backoff.exponential("2s")``, or its text. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
         functions in threads. *soft_timeout*: after it ``context.stopped`` is true. *permit*: an
@@ -111,10 +112,13 @@ class Celers(Producer):
         without arguments, by a schedule that is called as the task; for more see ``schedule``.
         """
         policy = RetryPolicy(
-            backoff=backoff,
+            backoff=None if backoff is None else check_backoff(backoff),
             retry_on=(BaseException,) if retry_on is None else exception_classes(retry_on),
             dead_on=exception_classes(dead_on),
-            on=tuple((backoff_on or {}).items()),
+            on=tuple(
+                (kind, check_backoff(wait, name=f"backoff_on[{kind.__name__}]"))
+                for kind, wait in (backoff_on or {}).items()
+            ),
         )
 
         def declare(function: Callable[..., Any]) -> DeclaredTask[..., Any]:
@@ -163,7 +167,7 @@ class Celers(Producer):
                 "celers_worker.Middleware."
             )
         self.extensions.middleware.append(middleware)
-        self.client.prepare = preparing(self.extensions.middleware)
+        self.client.surround(self.extensions.middleware)
         return middleware
 
     def lifespan(self, function: FunctionT) -> FunctionT:

@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from celers_worker.cli import result, task_change, task_history, task_view
-from celers_worker.cli.asking import confirm, dry_run_option, yes_option
+from celers_worker.cli.asking import confirm, dry_run_option, reason_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import (
     DURATION,
@@ -123,7 +123,7 @@ def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=TASK_ID)
 @live_filters
 @common_filters
-@click.option("--reason", default="cancelled by an operator", show_default=True)
+@reason_option
 @dry_run_option
 @yes_option
 @click.pass_obj

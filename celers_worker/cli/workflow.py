@@ -10,9 +10,9 @@ from uuid import UUID
 import click
 
 from celers_worker.cli import workflow_view
-from celers_worker.cli.asking import confirm, dry_run_option, yes_option
+from celers_worker.cli.asking import confirm, dry_run_option, reason_option, yes_option
 from celers_worker.cli.batches import bar
-from celers_worker.cli.choosing import DURATION, WORKFLOW_ID
+from celers_worker.cli.choosing import DURATION, WORKFLOW_ID, limit_option
 from celers_worker.cli.failure import Failed
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import (
@@ -48,7 +48,7 @@ def command() -> None:
     "-s", "--state", "states", multiple=True, type=_STATES, help="Only in this state; repeatable."
 )
 @click.option("--name", metavar="TEXT", help="Only of this name.")
-@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True)
+@limit_option(50)
 @click.option("--before", type=WORKFLOW_ID, metavar="ID", help="Go on after the last of a list.")
 @format_option
 @click.pass_obj
@@ -106,7 +106,7 @@ def show(invocation: Invocation, workflow_id: UUID, style: str) -> None:
 
 @command.command("cancel")
 @_id
-@click.option("--reason", default="cancelled by an operator", show_default=True)
+@reason_option
 @dry_run_option
 @yes_option
 @click.pass_obj

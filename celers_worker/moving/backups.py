@@ -100,10 +100,20 @@ def rotate(latest: Path, *, keep: int) -> Sequence[Path]:
         old = time.time() - path.stat().st_mtime > _LEFT_BEHIND.total_seconds()
         if old and path.name.startswith(f".{database}-"):
             path.unlink(missing_ok=True)
-    own = [one.path for one in list_backups(latest.parent) if one.database == database]
-    for path in own[keep:]:
+    older = _of_database(latest.parent, database)[keep:]
+    for path in older:
         path.unlink(missing_ok=True)
-    return own[keep:]
+    return older
+
+
+def outdated(store: DirectStore, directory: Path, *, keep: int) -> Sequence[Path]:
+    """What ``rotate`` would delete after one more backup of *store* in *directory*."""
+    match = _NAME.fullmatch(_name(store, datetime.now(UTC)))
+    return _of_database(directory, match["database"])[keep - 1 :] if match else []
+
+
+def _of_database(directory: Path, database: str) -> Sequence[Path]:
+    return [one.path for one in list_backups(directory) if one.database == database]
 
 
 def _is_directory(place: Path) -> bool:

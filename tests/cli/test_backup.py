@@ -121,6 +121,20 @@ def test_rotation_keeps_the_newest_of_this_database_and_touches_nothing_else(
 
 
 @SQLITE
+def test_what_a_backup_and_its_rotation_would_do_is_told(
+    direct: DirectStore, backups: Path
+) -> None:
+    ours = Path(direct.url.database or "celers").stem
+    old = backups / f"{ours}-20200101T000000Z.jsonl.gz"
+    older = backups / f"{ours}-20190101T000000Z.jsonl.gz"
+    for path in (old, older):
+        path.write_bytes(b"")
+    told = done("backup", str(backups), "--keep", "2", "--dry-run").lines
+    assert told[0].startswith("would back up ")
+    assert told[1:] == [f"would delete {older}."]
+    assert sorted(backups.iterdir()) == [older, old]
+
+
 def test_what_a_killed_backup_left_is_cleared_away_a_day_later(
     direct: DirectStore, backups: Path
 ) -> None:
