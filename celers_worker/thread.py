@@ -69,7 +69,7 @@ class WorkerThread:
     def _run(self) -> None:
         try:
             asyncio.run(self._work())
-        except BaseException as error:
+        except BaseException as error:  # start() or stop() raises it
             self._error = error
         finally:
             self._ready.set()

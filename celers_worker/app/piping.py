@@ -77,7 +77,7 @@ class Pipe:
                 await asyncio.sleep(0)  # a source that never waits lets it begin
             if writing is not None:
                 await writing
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it, what is being written is waited for
             if writing is not None:
                 if isinstance(error, asyncio.CancelledError):
                     writing.cancel()

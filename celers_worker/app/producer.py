@@ -120,7 +120,7 @@ class Producer:
                 await asyncio.sleep(0)
             if writing is not None:
                 added += await writing
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it, what is being written is waited for
             if writing is not None:
                 if isinstance(error, asyncio.CancelledError):
                     writing.cancel()

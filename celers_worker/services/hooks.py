@@ -118,7 +118,7 @@ class Hooks:
                     await hook(what, once)
                 if unclaimed is not None and not once.made:
                     return unclaimed()
-            except Exception as error:
+            except Exception as error:  # the user's code; or of the call, which is raised below
                 if error is not once.error:
                     self._tell(middleware, error)
             if isinstance(once.error, asyncio.CancelledError):
@@ -133,7 +133,7 @@ class Hooks:
                 decided: object = one.before_retry(task, retry)
                 if not isinstance(decided, Retry | Dead):
                     raise TypeError(f"before_retry returned {decided!r}, and no Retry or Dead.")
-            except Exception as error:
+            except Exception as error:  # the user's code
                 self._tell(one, error)
                 continue
             if isinstance(decided, Dead):
@@ -162,7 +162,7 @@ class Hooks:
     async def _contained(self, middleware: Middleware, hook: Awaitable[None]) -> None:
         try:
             await hook
-        except Exception as error:
+        except Exception as error:  # the user's code
             self._tell(middleware, error)
 
     def _tell(self, middleware: Middleware, error: Exception) -> None:

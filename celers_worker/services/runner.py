@@ -225,7 +225,7 @@ class Runner:
             else:
                 value = await run.handler.function(*args, **kwargs)
             outcome = NOTHING if value is None else self._outcome_of_value(run, value)
-        except BaseException as error:
+        except BaseException as error:  # what a handler raises, and a cancellation
             # SystemExit and its like are the handler's failure, not the worker's end.
             outcome = self._outcome_of_error(run, error)
         self._end(run, outcome)

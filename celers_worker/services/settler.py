@@ -83,7 +83,7 @@ class Settler(Service):
         while self._waiting and time.monotonic() < end:
             try:
                 await self.tick()
-            except Exception:
+            except Exception:  # told before; the time is what bounds this
                 await asyncio.sleep(min(0.2, max(end - time.monotonic(), 0)))
         return not self._waiting
 
@@ -117,7 +117,7 @@ class Settler(Service):
                 await self._write([settlement])
             except Unavailable:
                 raise
-            except Exception as error:
+            except Exception as error:  # of the driver, whatever it refuses
                 dead = Dead("its outcome cannot be stored", failure_of(error))
                 await self._write([Settlement(settlement.task, dead)])
             self._waiting.popleft()

@@ -151,7 +151,7 @@ def _loaded(found: EntryPoint) -> Backend:
             f"the database {found.name!r} comes from {package}, which needs the module "
             f"{error.name}. Run: pip install {error.name}"
         ) from error
-    except Exception as error:
+    except Exception as error:  # the code of another package
         raise ConfigurationError(
             f"the database {found.name!r} comes from {package}, whose {found.value} cannot be "
             f"imported: {type(error).__name__}: {error}"

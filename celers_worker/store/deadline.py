@@ -53,7 +53,7 @@ def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
     timer = asyncio.get_running_loop().call_later(seconds, end)
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # raised again, as what the deadline made of it
         if passed:
             raise _too_late(seconds) from error
         raise

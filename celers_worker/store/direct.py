@@ -93,7 +93,7 @@ class DirectStore:
             try:
                 with self.engine.begin() as connection:
                     return operation(self.transaction(connection), *args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # translated, unless it is tried again
                 if fault_of(error) is not Fault.CONFLICT or attempt == TRIES:
                     raise_translated(error, self.name)
             time.sleep(random.uniform(0.0, 0.01 * 2**attempt))

@@ -206,7 +206,7 @@ def _locked(store: DirectStore) -> Iterator[Connection]:
             finally:
                 connection.rollback()
                 _unlock(connection)
-    except Exception as error:
+    except Exception as error:  # translated
         raise_translated(error, store.name)
 
 

@@ -72,11 +72,10 @@ class PostgresEndedHints(EndedHints):
         limit = self._options.call_timeout.total_seconds() if seconds is None else seconds
         try:
             await bounded(asking, limit, abandon=self.close)
-        except Exception as error:
+        except BaseException as error:  # raised again: the connection's state is unknown
             self.close()
-            raise_translated(error, self._name)
-        except BaseException:
-            self.close()
+            if isinstance(error, Exception):
+                raise_translated(error, self._name)
             raise
 
     def _hear(self, connection: Any, pid: int, channel: str, payload: str) -> None:
