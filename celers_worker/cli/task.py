@@ -53,17 +53,17 @@ def list_(
         from celers_worker.store import inspect
 
         views = store.run(inspect.list_tasks, filter_of(chosen), limit=limit, before=after)
-    show_list(views, style, limit, "celers task list", "Add one: celers enqueue NAME key=value")
+    show_list(views, style, limit, "Add one: celers enqueue NAME key=value")
 
 
-def show_list(views: list[TaskView], style: str, limit: int, again: str, otherwise: str) -> None:
+def show_list(views: list[TaskView], style: str, limit: int, otherwise: str) -> None:
     """Print tasks, and how to go on."""
     if style == "json":
         show_document([task_view.document(view) for view in views])
     elif views:
         task_view.show_rows(views)
         if len(views) == limit:
-            note(f"There may be more: {again} --after {views[-1].id}")
+            note(f"There may be more: say the same with --after {views[-1].id}")
     else:
         note(f"No such tasks. {otherwise}")
 

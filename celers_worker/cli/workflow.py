@@ -73,7 +73,7 @@ def list_(
     elif views:
         workflow_view.show_rows(views)
         if len(views) == limit:
-            note(f"There may be more: celers workflow list --before {views[-1].id}")
+            note(f"There may be more: say the same with --before {views[-1].id}")
     else:
         note("No such workflows. An application adds them: await app.workflow(…).enqueue()")
 
