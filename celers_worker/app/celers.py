@@ -20,6 +20,7 @@ from celers_worker.app.declaring import (
 )
 from celers_worker.app.defaults import Declarations, Defaults
 from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
+from celers_worker.app.limiting import Name, limit_permit
 from celers_worker.app.producer import Producer
 from celers_worker.app.schedules import Schedules, Terms
 from celers_worker.core.backoff import Backoff
@@ -198,6 +199,32 @@ class Celers(Producer):
             return function
 
         return declare
+
+    @staticmethod
+    def limit(
+        name: Name,
+        *,
+        concurrency: int | None = None,
+        rate: str | None = None,
+        burst: int | None = None,
+        again: Duration = "1s",
+    ) -> Permit:
+        """A permit that all workers of this database share: ``@app.task(permit=app.limit(…))``.
+
+        *name*: of the limit; ``"tenant:{tenant}"`` makes one for each value of that argument, and a
+        function of the context says it for each run. *concurrency*: so many of its tasks run at
+        once. *rate*: so many start, ``"100/1m"``, of which up to *burst* (else all of them) at once
+        after a quiet time. A task without room comes again after about *again*, or when the rate
+        allows it; no attempt is counted.
+        """
+        checked = None if concurrency is None else check_positive("concurrency", concurrency)
+        return limit_permit(
+            name,
+            concurrency=checked,
+            rate=rate,
+            burst=None if burst is None else check_positive("burst", burst),
+            again=again,
+        )
 
     def route(self, pattern: str, queue: str) -> None:
         """Send the tasks whose name is or matches *pattern* (``reports.*``) to *queue*.
