@@ -135,6 +135,24 @@ def test_what_a_backup_and_its_rotation_would_do_is_told(
     assert sorted(backups.iterdir()) == [older, old]
 
 
+@SQLITE
+def test_databases_of_one_name_do_not_rotate_each_others_backups(
+    direct: DirectStore, backups: Path, tmp_path: Path
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere' / 'celers.db'}"
+    (tmp_path / "elsewhere").mkdir()
+    theirs = Path(done("--database", elsewhere, "backup", str(backups)).out.strip())
+    named = theirs.with_name("celers-20200101T000000Z.jsonl.gz")
+    theirs.rename(named)
+    assert Path(direct.url.database or "").stem == "celers"
+
+    assert "would delete" not in done("backup", str(backups), "--keep", "1", "--dry-run").out
+    ours = Path(done("backup", str(backups), "--keep", "1").out.strip())
+    assert set(backups.iterdir()) == {named, ours}
+    refused = celers("restore", str(backups), "--yes")
+    assert (refused.code, "name one file" in refused.err) == (1, True)
+
+
 def test_what_a_killed_backup_left_is_cleared_away_a_day_later(
     direct: DirectStore, backups: Path
 ) -> None:
