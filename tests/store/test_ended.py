@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import closing
 
 import asyncpg
 import pytest
@@ -169,6 +170,33 @@ async def test_who_comes_while_settles_are_under_way_takes_the_lock_after_them(
     await hints.listen()
     assert hints._holds_lock
     await connection.close()
+
+
+async def test_who_waits_without_a_loop_is_told_or_waits_his_time(store, direct):
+    tasks = await running(store, 2)
+    with closing(direct.ended_pause()) as pause:
+        await asyncio.to_thread(pause.wait, 0.06)  # it listens from now on, where it can
+        waiting = asyncio.create_task(asyncio.to_thread(pause.wait, 60.0 if told(direct) else 0.1))
+        await settle(store, tasks[0])
+        await asyncio.wait_for(waiting, SOON)
+
+
+def told(direct):
+    return direct.engine.dialect.name == "postgresql"
+
+
+@POSTGRES
+async def test_who_can_listen_no_more_without_a_loop_waits_his_time(store, direct, migrated_url):
+    with closing(direct.ended_pause()) as pause:
+        await asyncio.to_thread(pause.wait, 0.06)
+        pid = pause._connection.info.backend_pid
+        connection = await asyncpg.connect(migrated_url)
+        await connection.execute(f"SELECT pg_terminate_backend({pid})")
+        await connection.close()
+        await asyncio.to_thread(pause.wait, 60.0)
+        began = time.monotonic()
+        await asyncio.to_thread(pause.wait, 0.05)
+        assert time.monotonic() - began >= 0.05
 
 
 @POSTGRES
