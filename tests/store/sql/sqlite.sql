@@ -887,8 +887,16 @@ WHERE celers_workflow_steps.workflow_id = :workflow
           AND celers_task_edges.policy = :policy_1))
   AND celers_workflow_steps.state != :state_1
   AND celers_workflow_steps.ended_by IS NULL
-ORDER BY celers_workflow_steps.ended_at, celers_workflow_steps.position
-LIMIT :param_1 OFFSET :param_2;
+ORDER BY CASE WHEN (NOT (EXISTS (SELECT *
+            FROM celers_task_edges
+            WHERE celers_task_edges.parent_id = celers_workflow_steps.task_id
+              AND celers_task_edges.workflow_id = celers_workflow_steps.workflow_id
+              AND celers_task_edges.policy != :policy_2)) OR (EXISTS (SELECT *
+            FROM celers_workflow_steps AS step
+            WHERE step.ended_by = celers_workflow_steps.task_id
+              AND step.workflow_id = celers_workflow_steps.workflow_id))) THEN :param_1 ELSE :param_2 END,
+                celers_workflow_steps.ended_at, celers_workflow_steps.position
+LIMIT :param_3 OFFSET :param_4;
 
 -- END_WORKFLOW
 UPDATE celers_workflows
