@@ -8,8 +8,8 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     Callable,
+    Generator,
     Iterable,
-    Iterator,
     Mapping,
 )
 from datetime import datetime
@@ -242,7 +242,7 @@ class Producer:
 
     def wait_for_sync(
         self, tasks: Iterable[TaskId], timeout: Duration | None = None
-    ) -> Iterator[TaskStatus]:
+    ) -> Generator[TaskStatus, None, None]:
         """``wait_for`` without an event loop."""
         return results.wait_for_sync(self.client, tasks, timeout)
 

@@ -252,7 +252,8 @@ def wait(invocation: Invocation, task_id: UUID, timeout: timedelta | None) -> No
 
     The result is JSON. It is a failure if the task did not complete.
     """
-    show_document(result.wait_for(invocation, task_id, LONGEST if timeout is None else timeout))
+    limit = LONGEST if timeout is None else timeout
+    show_document(result.wait_for(invocation, task_id, limit).result())
 
 
 command.add_command(result.command)

@@ -24,8 +24,8 @@ from celers_worker.cli.output import (
     show_document,
 )
 from celers_worker.cli.program import Family
-from celers_worker.core.duration import LONGEST
-from celers_worker.core.errors import TaskNotFound
+from celers_worker.core.duration import LONGEST, format_duration
+from celers_worker.core.errors import ResultTimeout, TaskNotFound
 from celers_worker.core.workflow import WorkflowState
 
 if TYPE_CHECKING:
@@ -180,6 +180,10 @@ def wait(invocation: Invocation, workflow_id: UUID, timeout: timedelta | None) -
     left = max(limit.total_seconds() - (time.monotonic() - began), 0)
     try:
         result = app.workflow_by_id(workflow_id).result_sync(left)
+    except ResultTimeout:
+        raise ResultTimeout(
+            f"workflow {workflow_id} is still running after {format_duration(limit)}; it goes on."
+        ) from None
     finally:
         app.close_sync()
     show_document(result)
