@@ -52,10 +52,10 @@ def test_long_work_shows_how_far_it_is(direct: DirectStore) -> None:
 
 
 def test_who_waits_for_a_task_sees_how_it_is(direct: DirectStore) -> None:
-    [task_id] = rows.waiting(direct)
+    task_id = rows.running(direct)
 
     with Terminal("task", "wait", str(task_id), "--timeout", "2500ms", COLUMNS="110") as terminal:
-        terminal.expect(f"Waiting for {task_id}: pending")
+        terminal.expect(f"Waiting for {task_id}: processing")
         rows.progress(direct, task_id, Progress(2, 5, "pages"))
         terminal.expect("2/5 (40%) pages")
         terminal.expect("has not ended after 2.5s; it goes on.")
