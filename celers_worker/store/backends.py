@@ -6,7 +6,7 @@ docs/backends.md tells how to write one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -86,11 +86,8 @@ _SQLITE = Backend(
     store=f"{_STORE}.sqlite:SQLiteStore",
     direct=f"{_STORE}.sqlite:SQLiteDirectStore",
 )
-_MEMORY = Backend(
-    name="sqlite",
-    asynchronous="pysqlite",
-    synchronous="pysqlite",
-    requirement="celers-worker",
+_MEMORY = replace(
+    _SQLITE,
     store=f"{_STORE}.memory:MemoryStore",
     direct=f"{_STORE}.memory:MemoryDirectStore",
     address=lambda url: resolve_name(f"{_STORE}.memory").address(url),
