@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -30,11 +31,12 @@ from celers_worker.core.middleware import (
     unsurrounded,
 )
 from celers_worker.core.task import Demand, NewTask, Task, TaskState, new_id
+from celers_worker.services import hooks
 from celers_worker.services.hooks import Hooks
 from celers_worker.services.surroundings import Surroundings
 from celers_worker.store.direct import DirectStore
 from celers_worker.workflow import chain
-from tests.services.crews import drain
+from tests.services.crews import Seen, drain
 from tests.services.desk import Desk
 from tests.store.steps import live_rows
 
@@ -247,6 +249,38 @@ async def test_an_outage_that_a_middleware_hides_is_an_outage(app: Celers) -> No
     claim = Hooks(Events(), [Hiding()]).around_claims(away)
     with pytest.raises(Unavailable, match="is away"):
         await claim("worker", Demand(1))
+
+
+@pytest.mark.parametrize("hangs", ["before", "after", "in the database"])
+async def test_a_middleware_that_hangs_holds_nothing_up_for_ever(
+    monkeypatch: pytest.MonkeyPatch, hangs: str
+) -> None:
+    monkeypatch.setattr(hooks, "_LONGEST", 0.01)
+    seen = Seen(events := Events())
+    asked = []
+
+    class Hanging(Middleware):
+        async def around_settle(
+            self, settlements: Sequence[out.Settlement], call_next: SettleNext
+        ) -> object:
+            if hangs != "before":
+                await call_next()
+            return await asyncio.Event().wait()
+
+    async def settle(worker: str, settlements: Sequence[out.Settlement]) -> set[UUID]:
+        asked.append(worker)
+        if hangs == "in the database":
+            await asyncio.Event().wait()
+        return set()
+
+    around = Hooks(events, [Hanging()]).around_settles(settle)
+    if hangs == "in the database":  # nobody knows what was written: it is asked again
+        with pytest.raises(Unavailable, match="took over"):
+            await around("worker", [])
+    else:
+        assert await around("worker", []) == set()
+    assert asked == ["worker"]
+    assert [type(event.error) for event in seen.of(HookFailed)] == [TimeoutError]
 
 
 async def test_without_middleware_there_is_nothing_around() -> None:
