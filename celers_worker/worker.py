@@ -177,7 +177,8 @@ class Worker:
         return False
 
     async def _run(self, store: Store, resources: Mapping[str, Any]) -> Ending:
-        # Now, for handlers may have been declared since the worker was made.
+        # Now, for handlers may have been declared since the worker was made, and other workers too.
+        self._app.client.config = self.config
         registry = self._app.registry.mapped(self._app.client.configured)
         extensions = self._app.extensions
         surroundings = Surroundings(
