@@ -69,15 +69,14 @@ class WorkerThread:
     def _run(self) -> None:
         try:
             asyncio.run(self._work())
-        except BaseException as error:
+        except BaseException as error:  # start() or stop() raises it
             self._error = error
         finally:
             self._ready.set()
 
     async def _work(self) -> None:
         self._loop = asyncio.get_running_loop()
-        config = self._config or self._app.client.with_own_url(self._app.client.config)
-        self._worker = Worker(self._app, config, events=self._events)
+        self._worker = Worker(self._app, self._config, events=self._events)
         try:
             async with self._worker:
                 self._ready.set()

@@ -65,7 +65,7 @@ class Worker:
     def __init__(
         self,
         app: Celers,
-        config: Config,
+        config: Config | None = None,
         *,
         until: Until = "forever",
         events: Events | None = None,
@@ -73,19 +73,21 @@ class Worker:
         upkeep: bool = True,
         link: Link | None = None,
     ) -> None:
-        """*fail_fast*: ``run`` raises Unavailable if the database is away, and does not wait.
+        """Without a *config* the worker takes that of *app*.
+
+        *fail_fast*: ``run`` raises Unavailable if the database is away, and does not wait.
 
         Without *upkeep* it neither reaps nor prunes, for that is work on the rows of every queue.
         *link* leads to the supervisor of this process, which serves the metrics.
         """
         self.events = events or Events()
-        self.config = config
+        self.config = config or app.client.own_config
         self._until = until
         self._fail_fast = fail_fast
         self._link = link
         self._upkeep = upkeep
         # What its handlers enqueue goes to the database that it serves, and is counted.
-        app.client.config = config
+        app.client.config = self.config
         app.client.events = self.events
         self._app = app
         self._stop = asyncio.Event()
@@ -175,7 +177,8 @@ class Worker:
         return False
 
     async def _run(self, store: Store, resources: Mapping[str, Any]) -> Ending:
-        # Now, for handlers may have been declared since the worker was made.
+        # Now, for handlers may have been declared since the worker was made, and other workers too.
+        self._app.client.config = self.config
         registry = self._app.registry.mapped(self._app.client.configured)
         extensions = self._app.extensions
         surroundings = Surroundings(

@@ -70,6 +70,20 @@ async def test_what_the_document_puts_around_handlers_is_there(tmp_path: Path) -
     await app.close()
 
 
+async def test_the_workers_that_the_document_embeds_start_and_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = program("extending.md")
+    app = names["app"]
+    config = testing.config(tmp_path)
+    monkeypatch.setenv("CELERS_DATABASE_URL", config.database.url)
+    monkeypatch.chdir(tmp_path)
+    await names["serve"]()
+    await names["serve_two"]()
+    assert app.client.config.worker.queues == ("reports:1", "default")
+    await app.close()
+
+
 @pytest.mark.parametrize("toml", blocks("extending.md", "toml"))
 def test_the_settings_of_the_document_are_settings(toml: str, tmp_path: Path) -> None:
     assert tomllib.loads(toml)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from celers_worker import Celers, Worker, WorkerThread
+from celers_worker import Celers, TaskFailed, Worker, WorkerThread
 from celers_worker.config import Config, load_config
 from celers_worker.core.errors import CelersError
 from celers_worker.core.task import TaskState
@@ -47,6 +48,35 @@ async def test_two_workers_in_one_loop_serve_their_own_queues(tmp_path: Path) ->
         await (await two.enqueue()).result()
     assert sorted(ran) == ["one", "two"]
     assert await waits.state() is TaskState.PENDING
+    await app.close()
+
+
+async def test_each_worker_has_its_handlers_as_its_own_configuration_says(tmp_path: Path) -> None:
+    app = Celers()
+    slow = asyncio.Event()
+
+    @app.task(queue="first", max_retries=0)
+    async def one() -> None:
+        await slow.wait()
+
+    @app.task(queue="second")
+    async def two() -> str:
+        return "two"
+
+    first = load_config(
+        environment={},
+        flags={
+            "database.url": f"sqlite:///{tmp_path / 'celers.db'}",
+            "worker.queues": ["first"],
+            "handlers.one.timeout": "10ms",
+        },
+    ).config
+    # Both are made before either starts.
+    workers = Worker(app, first), Worker(app, configured(tmp_path, queues=["second"]))
+    async with workers[0], workers[1]:
+        assert await (await two.enqueue()).result() == "two"
+        with pytest.raises(TaskFailed, match="timeout of 10ms"):
+            await (await one.enqueue()).result()
     await app.close()
 
 

@@ -12,6 +12,7 @@ from celers_worker.app.client import Client
 from celers_worker.app.declared import DeclaredTask
 from celers_worker.app.declaring import (
     TaskDecorator,
+    check_backoff,
     check_concurrency,
     check_positive,
     check_soft_timeout,
@@ -19,6 +20,7 @@ from celers_worker.app.declaring import (
 )
 from celers_worker.app.defaults import Declarations, Defaults
 from celers_worker.app.extensions import Extensions, as_context_manager, split_resources
+from celers_worker.app.limiting import Name, limit_permit
 from celers_worker.app.producer import Producer
 from celers_worker.app.schedules import Schedules, Terms
 from celers_worker.core.backoff import Backoff
@@ -31,7 +33,6 @@ from celers_worker.core.middleware import (
     Permit,
     PermitFunction,
     Resource,
-    preparing,
 )
 from celers_worker.core.names import check_queue_name, check_task_name, versioned
 from celers_worker.core.options import (
@@ -80,10 +81,10 @@ class Celers(Producer):
         max_retries: int = DEFAULT_MAX_RETRIES,
         timeout: Duration | None = None,
         soft_timeout: Duration | None = None,
-        backoff: Backoff | None = None,
+        backoff: Backoff | str | None = None,
         retry_on: Errors | None = None,
         dead_on: Errors = (),
-        backoff_on: Mapping[type[BaseException], Backoff] | None = None,
+        backoff_on: Mapping[type[BaseException], Backoff | str] | None = None,
         concurrency: int | None = None,
         runs: Literal["async", "thread"] | None = None,
         permit: Permit | PermitFunction | None = None,
@@ -97,7 +98,8 @@ class Celers(Producer):
     ) -> TaskDecorator:
         """Declare a handler.
 
-        *max_retries*: runs after the first. *retry_on*: only these exceptions are retried;
+        *max_retries*: runs after the first. *backoff*: how long they wait, such as
+        ``backoff.exponential("2s")``, or its text. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
         functions in threads. *soft_timeout*: after it ``context.stopped`` is true. *permit*: an
@@ -111,10 +113,13 @@ class Celers(Producer):
         without arguments, by a schedule that is called as the task; for more see ``schedule``.
         """
         policy = RetryPolicy(
-            backoff=backoff,
+            backoff=None if backoff is None else check_backoff(backoff),
             retry_on=(BaseException,) if retry_on is None else exception_classes(retry_on),
             dead_on=exception_classes(dead_on),
-            on=tuple((backoff_on or {}).items()),
+            on=tuple(
+                (kind, check_backoff(wait, name=f"backoff_on[{kind.__name__}]"))
+                for kind, wait in (backoff_on or {}).items()
+            ),
         )
 
         def declare(function: Callable[..., Any]) -> DeclaredTask[..., Any]:
@@ -163,7 +168,7 @@ class Celers(Producer):
                 "celers_worker.Middleware."
             )
         self.extensions.middleware.append(middleware)
-        self.client.prepare = preparing(self.extensions.middleware)
+        self.client.surround(self.extensions.middleware)
         return middleware
 
     def lifespan(self, function: FunctionT) -> FunctionT:
@@ -194,6 +199,32 @@ class Celers(Producer):
             return function
 
         return declare
+
+    @staticmethod
+    def limit(
+        name: Name,
+        *,
+        concurrency: int | None = None,
+        rate: str | None = None,
+        burst: int | None = None,
+        again: Duration = "1s",
+    ) -> Permit:
+        """A permit that all workers of this database share: ``@app.task(permit=app.limit(…))``.
+
+        *name*: of the limit; ``"tenant:{tenant}"`` makes one for each value of that argument, and a
+        function of the context says it for each run. *concurrency*: so many of its tasks run at
+        once. *rate*: so many start, ``"100/1m"``, of which up to *burst* (else all of them) at once
+        after a quiet time. A task without room comes again after about *again*, or when the rate
+        allows it; no attempt is counted.
+        """
+        checked = None if concurrency is None else check_positive("concurrency", concurrency)
+        return limit_permit(
+            name,
+            concurrency=checked,
+            rate=rate,
+            burst=None if burst is None else check_positive("burst", burst),
+            again=again,
+        )
 
     def route(self, pattern: str, queue: str) -> None:
         """Send the tasks whose name is or matches *pattern* (``reports.*``) to *queue*.

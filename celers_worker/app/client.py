@@ -13,17 +13,27 @@ from weakref import WeakKeyDictionary
 
 from msgspec import structs
 
+from celers_worker.app.configured import with_settings
+from celers_worker.app.transactional import (
+    enqueue_in,
+    enqueue_in_sync,
+    enqueue_workflow_in,
+    enqueue_workflow_in_sync,
+)
 from celers_worker.app.waiting import Waiting
 from celers_worker.config import Config, load_config
-from celers_worker.config.tables import HandlerSettings
-from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler
-from celers_worker.core.names import split_version
+from celers_worker.core.middleware import (
+    Enqueuing,
+    Middleware,
+    enqueuing,
+    preparing,
+    unsurrounded,
+)
 from celers_worker.core.options import Options
 from celers_worker.core.registry import Registry
-from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.routing import Route, Routes
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.core.workflow import NewWorkflow
@@ -66,8 +76,8 @@ class Client:
         self._waitings: WeakKeyDictionary[asyncio.AbstractEventLoop, Waiting] = WeakKeyDictionary()
         self._configured: dict[str, tuple[Handler, Handler]] = {}
         self._direct: DirectStore | None = None
-        self.prepare: Callable[[Sequence[NewTask]], Sequence[NewTask]] | None = None
-        """What middleware makes of tasks before they are enqueued."""
+        self._prepare: Callable[[Sequence[NewTask]], Sequence[NewTask]] | None = None
+        self._around: Enqueuing = unsurrounded
         self.registry = Registry()
         """The handlers of the application: what it declares tells how to read its results."""
         self.events = Events()
@@ -131,6 +141,11 @@ class Client:
         return structs.replace(config, database=database)
 
     @property
+    def own_config(self) -> Config:
+        """The configuration, with the URL that the application names in its code, if it does."""
+        return self.with_own_url(self.config)
+
+    @property
     def url(self) -> str:
         """The database's URL."""
         return self._url or self.config.database.url
@@ -151,44 +166,11 @@ class Client:
         """*handler* with what the configuration sets for it, and the queue of its route."""
         known = self._configured.get(handler.name)
         if known is None or known[0] is not handler:
-            known = self._configured[handler.name] = handler, self._with_settings(handler)
+            known = self._configured[handler.name] = (
+                handler,
+                with_settings(handler, self.config, self.routes),
+            )
         return known[1]
-
-    def _with_settings(self, handler: Handler) -> Handler:
-        limits, all_settings = self.config.limits, self.config.handlers
-        stem, _ = split_version(handler.name)
-        settings = all_settings.get(handler.name) or all_settings.get(stem) or HandlerSettings()
-        if (queue := self.routes.queue_of(handler.name)) is not None:
-            handler = replace(handler, queue=queue)
-        if self.config.has_backoffs:
-            handler = replace(handler, retry=self._policy(handler, settings))
-        retries = settings.max_retries
-        return replace(
-            handler,
-            concurrency=settings.concurrency or handler.concurrency,
-            timeout=settings.timeout or handler.timeout,
-            max_retries=handler.max_retries if retries is None else retries,
-            max_arguments=limits.arguments,
-            max_result=limits.result,
-        )
-
-    def _policy(self, handler: Handler, settings: HandlerSettings) -> RetryPolicy:
-        """The handler's policy with the backoffs of the configuration, its own first."""
-        config = self.config
-        policy = handler.retry
-        own = settings.backoff
-        return replace(
-            policy,
-            backoff=parse_backoff(own) if own else policy.backoff,
-            by_queue={
-                name: parse_backoff(queue.backoff)
-                for name, queue in config.queues.items()
-                if queue.backoff
-            },
-            otherwise=parse_backoff(config.worker.backoff)
-            if config.worker.backoff
-            else policy.otherwise,
-        )
 
     def routed(self, name: str, options: Options) -> Options:
         """*options* with the queue of a route for *name*, for a task whose handler is elsewhere."""
@@ -222,48 +204,80 @@ class Client:
                 self._direct = direct
             return self._direct
 
-    async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
-        """Add tasks."""
-        if self.prepare is not None:
-            tasks = self.prepare(tasks)
+    def surround(self, middleware: Sequence[Middleware]) -> None:
+        """Put *middleware* around every enqueue."""
+        self._prepare, self._around = preparing(middleware), enqueuing(middleware)
+
+    async def enqueue(self, tasks: Sequence[NewTask], session: Any = None) -> list[Enqueued]:
+        """Add tasks, with *session* in its transaction."""
+        if self._prepare is not None:
+            tasks = self._prepare(tasks)
+        if session is not None:
+            with self._around(tasks):
+                return await enqueue_in(session, tasks, self.capacities)
         store = await self.store()
         began = time.perf_counter()
-        if self.capacities:
+        with self._around(tasks):
             added = await store.enqueue(tasks, capacities=self.capacities)
-        else:
-            added = await store.enqueue(tasks)
         self._tell(tasks, began)
         return added
 
-    def enqueue_sync(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+    def enqueue_sync(self, tasks: Sequence[NewTask], session: Any = None) -> list[Enqueued]:
         """Add tasks without an event loop."""
-        if self.prepare is not None:
-            tasks = self.prepare(tasks)
+        if self._prepare is not None:
+            tasks = self._prepare(tasks)
+        if session is not None:
+            with self._around(tasks):
+                return enqueue_in_sync(session, tasks, self.capacities)
         store = self.direct()
         began = time.perf_counter()
-        added = store.enqueue(tasks, capacities=self.capacities)
+        with self._around(tasks):
+            added = store.enqueue(tasks, capacities=self.capacities)
         self._tell(tasks, began)
         return added
 
-    async def enqueue_workflow(self, new: NewWorkflow) -> None:
+    async def enqueue_workflow(self, new: NewWorkflow, session: Any = None) -> None:
         """Add a workflow; when the answer is lost it asks again, and nothing is added twice."""
+        new = self._prepared(new)
+        if session is not None:
+            with self._around(new.steps):
+                await enqueue_workflow_in(session, new)
+            return
         store = await self.store()
         began = time.perf_counter()
-        try:
-            await store.run(enqueueing.enqueue, new)
-        except Unavailable:
-            await store.run(enqueueing.enqueue, new, repeated=True)
+        with self._around(new.steps):
+            try:
+                await store.run(enqueueing.enqueue, new)
+            except Unavailable:
+                await store.run(enqueueing.enqueue, new, repeated=True)
         self._tell(new.steps, began)
 
-    def enqueue_workflow_sync(self, new: NewWorkflow) -> None:
+    def enqueue_workflow_sync(self, new: NewWorkflow, session: Any = None) -> None:
         """``enqueue_workflow`` without an event loop."""
+        new = self._prepared(new)
+        if session is not None:
+            with self._around(new.steps):
+                enqueue_workflow_in_sync(session, new)
+            return
         store = self.direct()
         began = time.perf_counter()
-        try:
-            store.run(enqueueing.enqueue, new)
-        except Unavailable:
-            store.run(enqueueing.enqueue, new, repeated=True)
+        with self._around(new.steps):
+            try:
+                store.run(enqueueing.enqueue, new)
+            except Unavailable:
+                store.run(enqueueing.enqueue, new, repeated=True)
         self._tell(new.steps, began)
+
+    def _prepared(self, new: NewWorkflow) -> NewWorkflow:
+        """*new* with what middleware makes of its steps; who they are is not theirs to change."""
+        if self._prepare is None:
+            return new
+        steps = self._prepare(new.steps)
+        if [step.id for step in steps] != [step.id for step in new.steps]:
+            raise ValueError("a before_enqueue gave a step of a workflow another id: keep task.id.")
+        prepared = replace(new, steps=steps)
+        prepared.check()
+        return prepared
 
     def _make_store(self) -> Store:
         if self._engine is not None:

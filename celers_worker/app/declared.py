@@ -10,7 +10,6 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from celers_worker.app.client import Client
 from celers_worker.app.handle import EnqueuedTask
-from celers_worker.app.transactional import enqueue_in, enqueue_in_sync
 from celers_worker.app.workflow.elements import Group, Step
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
@@ -112,21 +111,13 @@ class DeclaredTask(Generic[P, R]):
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueuedTask[R]:
         """Add a task and return a handle on it. Raises PayloadError before anything is written."""
         tasks = [self.call(*args, **kwargs).task]
-        if self._session is not None:
-            prepared = self._prepared(tasks)
-            added = await enqueue_in(self._session, prepared, self._client.capacities)
-        else:
-            added = await self._client.enqueue(tasks)
+        added = await self._client.enqueue(tasks, self._session)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueuedTask[R]:
         """``enqueue`` without an event loop: for Django, Flask, scripts."""
         tasks = [self.call(*args, **kwargs).task]
-        if self._session is not None:
-            prepared = self._prepared(tasks)
-            added = enqueue_in_sync(self._session, prepared, self._client.capacities)
-        else:
-            added = self._client.enqueue_sync(tasks)
+        added = self._client.enqueue_sync(tasks, self._session)
         return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
 
     async def enqueue_at(
@@ -158,10 +149,6 @@ class DeclaredTask(Generic[P, R]):
         handler = self._client.configured(self.handler)
         payload = handler.encode_arguments(args, kwargs)
         return Call(self._options.task(handler.name, payload, handler))
-
-    def _prepared(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
-        prepare = self._client.prepare
-        return tasks if prepare is None else prepare(tasks)
 
     def step(self, *args: Any, **kwargs: Any) -> Step[R]:
         """A step of a workflow: a call of which some arguments are results of other steps.

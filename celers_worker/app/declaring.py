@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from celers_worker.app.declared import DeclaredTask
+from celers_worker.core.backoff import Backoff
+from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.context import Context
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
@@ -63,6 +65,18 @@ def check_soft_timeout(value: Duration | None, timeout: Duration | None) -> time
             "for it asks the handler to end before it is cancelled."
         )
     return soft
+
+
+def check_backoff(value: object, *, name: str = "backoff") -> Backoff:
+    """Return a backoff, also from text as in the configuration, or raise ConfigurationError."""
+    if isinstance(value, str):
+        return parse_backoff(value)
+    if isinstance(value, Backoff):
+        return value
+    raise ConfigurationError(
+        f"{name} is {value!r}: write one of celers_worker.backoff, such as "
+        'backoff.exponential("2s", cap="1h"), or its text, "exponential(2s, cap=1h)".'
+    )
 
 
 def check_concurrency(value: object) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from celers_worker.core.backoff import Backoff
+from celers_worker.core.codec import CodecChoice
 from celers_worker.core.duration import Duration
 
 if TYPE_CHECKING:
@@ -21,13 +22,20 @@ class Declarations(TypedDict, total=False):
     max_retries: int
     timeout: Duration | None
     soft_timeout: Duration | None
-    backoff: Backoff | None
+    backoff: Backoff | str | None
     retry_on: type[BaseException] | Iterable[type[BaseException]] | None
     dead_on: type[BaseException] | Iterable[type[BaseException]]
-    backoff_on: Mapping[type[BaseException], Backoff] | None
+    backoff_on: Mapping[type[BaseException], Backoff | str] | None
     concurrency: int | None
     runs: Literal["async", "thread"] | None
     permit: Callable[..., Any] | None
+    version: int
+    raises: type[BaseException] | Iterable[type[BaseException]]
+    result_ttl: Duration | None
+    codec: CodecChoice
+    schedule: str | None
+    every: Duration | None
+    timezone: str | None
 
 
 class Defaults:

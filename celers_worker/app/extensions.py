@@ -34,7 +34,7 @@ class Extensions:
                 name = getattr(lifespan, "__qualname__", repr(lifespan))
                 try:
                     yielded = await stack.enter_async_context(lifespan())
-                except Exception as error:
+                except Exception as error:  # the user's code
                     raise CelersError(
                         f"the worker does not start, for the lifespan {name} failed: "
                         f"{type(error).__name__}: {error}"

@@ -14,10 +14,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from celers_worker.app.client import Client
 from celers_worker.app.declared import Call
@@ -25,10 +33,39 @@ from celers_worker.core.duration import Duration, parse_duration
 from celers_worker.core.errors import QueueFull
 from celers_worker.core.task import Enqueued, NewTask
 
+R = TypeVar("R")
+
 #: Tasks that go to the database at a time.
 BATCH = 1_000
 #: Between two attempts at a full queue, in seconds.
 _PAUSE = 0.2
+
+
+async def written_meanwhile(
+    source: AsyncIterable[list[NewTask]],
+    write: Callable[[list[NewTask]], Coroutine[Any, Any, R]],
+) -> list[R]:
+    """What *write* returned for each batch of *source*: it writes one while the next is made.
+
+    Whatever ends it, what is being written is waited for; a cancellation cancels that too.
+    """
+    written: list[R] = []
+    writing: asyncio.Task[R] | None = None
+    try:
+        async for batch in source:
+            if writing is not None:
+                written.append(await writing)
+            writing = asyncio.create_task(write(batch), name="celers-writing")
+            await asyncio.sleep(0)  # a source that never waits lets it begin
+        if writing is not None:
+            written.append(await writing)
+    except BaseException as error:  # raised again
+        if writing is not None:
+            if isinstance(error, asyncio.CancelledError):
+                writing.cancel()
+            await asyncio.wait({writing})
+        raise
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +105,7 @@ class Pipe:
 
         *progress* is told after each batch.
         """
-        writing: asyncio.Task[None] | None = None
-        try:
-            async for batch in self._batches(source):
-                if writing is not None:
-                    await writing
-                writing = asyncio.create_task(self._write(batch), name="celers-pipe")
-                await asyncio.sleep(0)  # a source that never waits lets it begin
-            if writing is not None:
-                await writing
-        except BaseException as error:
-            if writing is not None:
-                if isinstance(error, asyncio.CancelledError):
-                    writing.cancel()
-                await asyncio.wait({writing})
-            raise
+        await written_meanwhile(self._batches(source), self._write)
         return self._piped
 
     async def _batches(

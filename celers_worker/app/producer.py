@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     Callable,
+    Generator,
     Iterable,
-    Iterator,
     Mapping,
 )
 from datetime import datetime
@@ -30,7 +29,7 @@ from celers_worker.app.declared import Call, DeclaredTask
 from celers_worker.app.ended import TaskStatus
 from celers_worker.app.handle import EnqueuedTask
 from celers_worker.app.inspection import Inspection
-from celers_worker.app.piping import Pipe, Piped, batches, batches_sync
+from celers_worker.app.piping import Pipe, Piped, batches, batches_sync, written_meanwhile
 from celers_worker.app.results import TaskId
 from celers_worker.app.workflow.elements import Element, Part, Step
 from celers_worker.app.workflow.handle import EnqueuedWorkflow
@@ -109,24 +108,8 @@ class Producer:
         Each thousand is added as a whole or not at all. Raises PayloadError for a bad one before
         its thousand is written; those before it have been added then.
         """
-        added: list[Enqueued] = []
-        writing: asyncio.Task[list[Enqueued]] | None = None
-        try:
-            async for batch in batches(calls):
-                if writing is not None:
-                    added += await writing
-                # The database writes these while the next are made.
-                writing = asyncio.create_task(self.client.enqueue(batch))
-                await asyncio.sleep(0)
-            if writing is not None:
-                added += await writing
-        except BaseException as error:
-            if writing is not None:
-                if isinstance(error, asyncio.CancelledError):
-                    writing.cancel()
-                await asyncio.wait({writing})
-            raise
-        return [self._handle(one) for one in added]
+        added = await written_meanwhile(batches(calls), self.client.enqueue)
+        return [self._handle(one) for one in itertools.chain.from_iterable(added)]
 
     def enqueue_many_sync(self, calls: Iterable[Call[Any]]) -> list[EnqueuedTask[Any]]:
         """``enqueue_many`` without an event loop."""
@@ -242,7 +225,7 @@ class Producer:
 
     def wait_for_sync(
         self, tasks: Iterable[TaskId], timeout: Duration | None = None
-    ) -> Iterator[TaskStatus]:
+    ) -> Generator[TaskStatus, None, None]:
         """``wait_for`` without an event loop."""
         return results.wait_for_sync(self.client, tasks, timeout)
 

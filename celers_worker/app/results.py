@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
+from contextlib import aclosing, closing
 from datetime import timedelta
 from typing import Any, NoReturn, TypeAlias
 from uuid import UUID
@@ -37,7 +37,8 @@ async def result(client: Client, task: TaskId, timeout: Duration) -> Any:
 
 def result_sync(client: Client, task: TaskId, timeout: Duration) -> Any:
     """``result`` without an event loop."""
-    return next(wait_for_sync(client, [task], timeout)).result()
+    with closing(wait_for_sync(client, [task], timeout)) as statuses:
+        return next(statuses).result()
 
 
 async def wait_for(
@@ -80,23 +81,28 @@ async def _last_look(
 
 def wait_for_sync(
     client: Client, tasks: Iterable[TaskId], timeout: Duration | None
-) -> Iterator[TaskStatus]:
-    """``wait_for`` without an event loop: it looks often at first, then twice a second."""
+) -> Generator[TaskStatus, None, None]:
+    """``wait_for`` without an event loop: it looks often at first, then twice a second.
+
+    On PostgreSQL also when a task has ended.
+    """
     left = list(dict.fromkeys(id_of(task) for task in tasks))
     limit = None if timeout is None else parse_duration(timeout, name="timeout")
     end = None if limit is None else time.monotonic() + limit.total_seconds()
-    pause = 0.01
-    while left:
-        statuses = check_status_sync(client, left)
-        ended = [status for status in statuses.values() if status.ended]
-        yield from ended
-        left = [task_id for task_id in left if not statuses[task_id].ended]
-        if left:
-            rest = pause if end is None else min(pause, end - time.monotonic())
-            if rest <= 0 and limit is not None:
-                _too_late([statuses[task_id] for task_id in left], limit)
-            time.sleep(rest)
-            pause = 0.01 if ended else min(pause * 1.5, 0.5)
+    ended_pause = client.direct().ended_pause()
+    with closing(ended_pause):
+        pause = 0.01
+        while left:
+            statuses = check_status_sync(client, left)
+            ended = [status for status in statuses.values() if status.ended]
+            yield from ended
+            left = [task_id for task_id in left if not statuses[task_id].ended]
+            if left:
+                rest = pause if end is None else min(pause, end - time.monotonic())
+                if rest <= 0 and limit is not None:
+                    _too_late([statuses[task_id] for task_id in left], limit)
+                ended_pause.wait(rest)
+                pause = 0.01 if ended else min(pause * 1.5, ended_pause.longest)
 
 
 async def check_status(client: Client, tasks: Iterable[TaskId]) -> dict[UUID, TaskStatus]:

@@ -91,7 +91,7 @@ class Waiting:
             while self._wanted or await self._comes_another():
                 try:
                     await self._serve()
-                except Exception as error:
+                except Exception as error:  # whoever waits raises it
                     self._give_up(error)
         finally:
             self._hints.close()

@@ -10,6 +10,13 @@ from celers_worker.core.errors import ConfigurationError
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
+reason_option = click.option(
+    "--reason",
+    metavar="TEXT",
+    default="cancelled by an operator",
+    show_default=True,
+    help="Why, for whoever wonders; it is kept with what is cancelled.",
+)
 
 
 def confirm(question: str, *, yes: bool, required: bool = True) -> None:

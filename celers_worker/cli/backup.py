@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from celers_worker.cli.asking import dry_run_option
 from celers_worker.cli.batches import progress
 from celers_worker.cli.choosing import DURATION
 from celers_worker.cli.failure import Failed
@@ -67,10 +68,17 @@ def command() -> None:
     help="Then delete older ones of this database in DIR, so that N are left.",
 )
 @click.option("--verify", "again", is_flag=True, help="Read it back before older ones are deleted.")
+@dry_run_option
 @selection_options
 @click.pass_obj
 def create(
-    invocation: Invocation, /, place: Path, keep: int | None, again: bool, **chosen: Any
+    invocation: Invocation,
+    /,
+    place: Path,
+    keep: int | None,
+    again: bool,
+    dry_run: bool,
+    **chosen: Any,
 ) -> None:
     """Write a backup: a compressed export with a checksum.
 
@@ -83,6 +91,11 @@ def create(
     if keep is not None and not place.is_dir():
         raise ConfigurationError(f"--keep is for a directory of backups, and {place} is none.")
     with invocation.patient_store() as store:
+        if dry_run:
+            say(f"would back up {counted(exporting.counted(store, wanted))} to {place}.")
+            for older in backups.outdated(store, place, keep=keep) if keep is not None else ():
+                say(f"would delete {older}.")
+            return
         total = sum(exporting.counted(store, wanted).values()) if on_terminal() else 0
         with progress("Backing up", total) as advance:
             path, rows = backups.backup(store, place, wanted, advance=advance)

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
+from celers_worker.cli.output import printable
+
 #: Tasks in one transaction.
 BATCH = 500
 
@@ -68,23 +70,37 @@ def progress(words: str, total: int) -> AbstractContextManager[Callable[[int], N
 @contextmanager
 def bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on stderr; called with how much more is done."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
+    from rich import progress as rich
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeRemainingColumn(),
     )
+    with rich.Progress(*columns, console=_stderr(), transient=True) as progress:
+        bar = progress.add_task(words, total=total)
+        yield lambda number: progress.advance(bar, number)
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr with the time that has passed; called with what is known by now."""
+    from rich import progress as rich
+
+    columns = (
+        rich.SpinnerColumn(),
+        rich.TextColumn("{task.description}", markup=False),
+        rich.TimeElapsedColumn(),
+    )
+    with rich.Progress(*columns, console=_stderr(), transient=True) as progress:
+        line = progress.add_task(words, total=None)
+        yield lambda known: progress.update(line, description=printable(f"{words}: {known}"))
+
+
+def _stderr() -> Any:
+    from rich.console import Console
 
     # rich knows NO_COLOR too, but keeps what is bold.
     options: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, **options), transient=True) as progress:
-        bar = progress.add_task(words, total=total)
-        yield lambda number: progress.advance(bar, number)
+    return Console(stderr=True, **options)

@@ -190,13 +190,24 @@ def filter_of(
     )
 
 
+def limit_option(default: int, *names: str) -> Callable[[Function], Function]:
+    """``--limit`` for a list, and other *names* of it."""
+    return click.option(
+        *names,
+        "--limit",
+        type=click.IntRange(1, 10_000),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help="Show at most so many.",
+    )
+
+
 def limited(function: Function) -> Function:
     """Add ``--limit`` and ``--after`` to a command that lists tasks."""
     for decorator in (
         click.option("--after", "--before", "after", type=TASK_ID, metavar="CURSOR", help=_AFTER),
-        click.option(
-            "--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True
-        ),
+        limit_option(50),
     ):
         function = decorator(function)
     return function

@@ -59,7 +59,7 @@ def list_(
 
         wanted = filter_of(chosen, states=_DEAD)
         views = store.run(inspect.list_tasks, wanted, limit=limit, before=after)
-    show_list(views, style, limit, "celers dlq list", "See the others: celers task list")
+    show_list(views, style, limit, "See the others: celers task list")
 
 
 @command.command("show")

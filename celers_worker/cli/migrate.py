@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from celers_worker.cli.asking import confirm, yes_option
+from celers_worker.cli.asking import confirm, dry_run_option, yes_option
 from celers_worker.cli.failure import warn
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import Column, format_option, say, show_document, show_table
@@ -88,9 +88,10 @@ def plan(invocation: Invocation, style: str) -> None:
 
 @command.command("down")
 @click.option("--force", is_flag=True, help="Even if live tasks are lost.")
+@dry_run_option
 @yes_option
 @click.pass_obj
-def down(invocation: Invocation, force: bool, yes: bool) -> None:
+def down(invocation: Invocation, force: bool, dry_run: bool, yes: bool) -> None:
     """Undo the newest migration.
 
     That drops tables, and what is in them.
@@ -98,6 +99,11 @@ def down(invocation: Invocation, force: bool, yes: bool) -> None:
     from celers_worker.store import migrate
 
     with invocation.closed_store() as store:
+        if dry_run:
+            newest = migrate.undoable(store, force=force)
+            what = "nothing" if newest is None else f"{newest.id}: {newest.description.lower()}"
+            say(f"would undo {what}.")
+            return
         confirm(f"Undo the newest migration of {store.name}, and lose its tables?", yes=yes)
         undone = migrate.downgrade(store, force=force)
         say("nothing to undo." if undone is None else f"undid {undone} on {store.name}.")

@@ -116,7 +116,7 @@ class _Program(Family):
             code = stop.exit_code
         except BrokenPipeError:
             _drop_output()  # `celers task list | head` has what it wanted
-        except BaseException as error:
+        except BaseException as error:  # SystemExit and Ctrl-C have codes of their own
             code = failure.report(error, debug=debug)
         sys.exit(code)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -10,17 +12,23 @@ import click
 
 from celers_worker.cli import task_view
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
+from celers_worker.cli.batches import waiting
 from celers_worker.cli.choosing import DURATION, TASK_ID
 from celers_worker.cli.failure import Failed
 from celers_worker.cli.invocation import Invocation
-from celers_worker.cli.output import format_option, say, show_document
-from celers_worker.core.duration import LONGEST
-from celers_worker.core.errors import ConfigurationError, TaskNotFound
+from celers_worker.cli.output import format_option, on_terminal, say, show_document
+from celers_worker.core.duration import LONGEST, format_duration
+from celers_worker.core.errors import ConfigurationError, ResultTimeout, TaskNotFound
 from celers_worker.core.task import LIVE, TaskState
 
 if TYPE_CHECKING:
+    from celers_worker.app import Celers
+    from celers_worker.app.ended import TaskStatus
     from celers_worker.store.direct import DirectStore
     from celers_worker.store.results import Ending
+
+#: How often a person who waits is told where the task is, in seconds.
+_LOOK = 1.0
 
 
 @click.command("result")
@@ -55,7 +63,7 @@ def command(
     if (dry_run or yes) and not delete:
         raise ConfigurationError("--dry-run and --yes are for --delete.")
     if wait:
-        _wait_for(invocation, task_id, LONGEST if timeout is None else timeout)
+        wait_for(invocation, task_id, LONGEST if timeout is None else timeout)
     with invocation.store() as store:
         if delete:
             _delete(store, task_id, dry_run=dry_run, yes=yes)
@@ -63,28 +71,44 @@ def command(
             _show(task_id, _ending(store, task_id), style)
 
 
-def wait_for(invocation: Invocation, task_id: UUID, timeout: timedelta) -> Any:
-    """Wait until a task has ended, and return its result. Raises what ``result`` raises."""
+def wait_for(invocation: Invocation, task_id: UUID, timeout: timedelta) -> TaskStatus:
+    """Wait until a task has ended; on a terminal it is seen how it is. Raises ResultTimeout."""
     from celers_worker.app import Celers
 
     app = Celers()
     app.client.config = invocation.config()
     try:
-        return app.result_sync(task_id, timeout)
+        if on_terminal():
+            return _watched(app, task_id, timeout)
+        return _ended(app, task_id, timeout)
     finally:
         app.close_sync()
 
 
-def _wait_for(invocation: Invocation, task_id: UUID, timeout: timedelta) -> None:
-    from celers_worker.app import Celers
+def _ended(app: Celers, task_id: UUID, timeout: timedelta) -> TaskStatus:
+    with closing(app.wait_for_sync([task_id], timeout)) as statuses:
+        return next(statuses)
 
-    app = Celers()
-    app.client.config = invocation.config()
-    try:
-        for _ in app.wait_for_sync([task_id], timeout):
-            pass
-    finally:
-        app.close_sync()
+
+def _watched(app: Celers, task_id: UUID, timeout: timedelta) -> TaskStatus:
+    """``_ended``, telling once a second where the task is."""
+    from celers_worker.store.progress import progress_of
+
+    end = time.monotonic() + timeout.total_seconds()
+    with waiting(f"Waiting for {task_id}") as tell:
+        left = timeout.total_seconds()
+        while True:
+            with suppress(ResultTimeout):
+                return _ended(app, task_id, timedelta(seconds=min(left, _LOOK)))
+            if (left := max(end - time.monotonic(), 0.0)) == 0:
+                break
+            [status] = app.check_status_sync([task_id]).values()
+            told = app.client.direct().run(progress_of, task_id)
+            tell(str(status.state if told is None else told.progress))
+    raise ResultTimeout(
+        f"task {task_id} has not ended after {format_duration(timeout)}; it goes on.",
+        ids=[task_id],
+    )
 
 
 def _ending(store: DirectStore, task_id: UUID) -> Ending:

@@ -10,7 +10,7 @@ import click
 
 from celers_worker.cli import schedule_add, schedule_view
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
-from celers_worker.cli.choosing import SCHEDULE
+from celers_worker.cli.choosing import SCHEDULE, limit_option
 from celers_worker.cli.failure import Failed
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import age, format_option, note, say, show_document
@@ -141,7 +141,7 @@ def trigger(invocation: Invocation, name: str) -> None:
 
 @command.command("history")
 @_name
-@click.option("-l", "--limit", type=click.IntRange(1, 10_000), metavar="N", default=20)
+@limit_option(20, "-l")
 @format_option
 @click.pass_obj
 def history(invocation: Invocation, name: str, limit: int, style: str) -> None:
@@ -162,7 +162,15 @@ def history(invocation: Invocation, name: str, limit: int, style: str) -> None:
 
 @command.command("next")
 @click.argument("name", metavar="[NAME]", type=SCHEDULE, required=False)
-@click.option("-n", "count", type=click.IntRange(1, 1_000), metavar="N", default=5)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1, 1_000),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="How many ticks to foretell.",
+)
 @cron_option
 @every_option
 @timezone_option

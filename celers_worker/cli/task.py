@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from celers_worker.cli import result, task_change, task_history, task_view
-from celers_worker.cli.asking import confirm, dry_run_option, yes_option
+from celers_worker.cli.asking import confirm, dry_run_option, reason_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import (
     DURATION,
@@ -53,17 +53,17 @@ def list_(
         from celers_worker.store import inspect
 
         views = store.run(inspect.list_tasks, filter_of(chosen), limit=limit, before=after)
-    show_list(views, style, limit, "celers task list", "Add one: celers enqueue NAME key=value")
+    show_list(views, style, limit, "Add one: celers enqueue NAME key=value")
 
 
-def show_list(views: list[TaskView], style: str, limit: int, again: str, otherwise: str) -> None:
+def show_list(views: list[TaskView], style: str, limit: int, otherwise: str) -> None:
     """Print tasks, and how to go on."""
     if style == "json":
         show_document([task_view.document(view) for view in views])
     elif views:
         task_view.show_rows(views)
         if len(views) == limit:
-            note(f"There may be more: {again} --after {views[-1].id}")
+            note(f"There may be more: say the same with --after {views[-1].id}")
     else:
         note(f"No such tasks. {otherwise}")
 
@@ -123,7 +123,7 @@ def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=TASK_ID)
 @live_filters
 @common_filters
-@click.option("--reason", default="cancelled by an operator", show_default=True)
+@reason_option
 @dry_run_option
 @yes_option
 @click.pass_obj
@@ -252,7 +252,8 @@ def wait(invocation: Invocation, task_id: UUID, timeout: timedelta | None) -> No
 
     The result is JSON. It is a failure if the task did not complete.
     """
-    show_document(result.wait_for(invocation, task_id, LONGEST if timeout is None else timeout))
+    limit = LONGEST if timeout is None else timeout
+    show_document(result.wait_for(invocation, task_id, limit).result())
 
 
 command.add_command(result.command)

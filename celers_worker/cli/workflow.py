@@ -10,9 +10,9 @@ from uuid import UUID
 import click
 
 from celers_worker.cli import workflow_view
-from celers_worker.cli.asking import confirm, dry_run_option, yes_option
+from celers_worker.cli.asking import confirm, dry_run_option, reason_option, yes_option
 from celers_worker.cli.batches import bar
-from celers_worker.cli.choosing import DURATION, WORKFLOW_ID
+from celers_worker.cli.choosing import DURATION, WORKFLOW_ID, limit_option
 from celers_worker.cli.failure import Failed
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import (
@@ -24,8 +24,8 @@ from celers_worker.cli.output import (
     show_document,
 )
 from celers_worker.cli.program import Family
-from celers_worker.core.duration import LONGEST
-from celers_worker.core.errors import TaskNotFound
+from celers_worker.core.duration import LONGEST, format_duration
+from celers_worker.core.errors import ResultTimeout, TaskNotFound
 from celers_worker.core.workflow import WorkflowState
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def command() -> None:
     "-s", "--state", "states", multiple=True, type=_STATES, help="Only in this state; repeatable."
 )
 @click.option("--name", metavar="TEXT", help="Only of this name.")
-@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True)
+@limit_option(50)
 @click.option("--before", type=WORKFLOW_ID, metavar="ID", help="Go on after the last of a list.")
 @format_option
 @click.pass_obj
@@ -73,7 +73,7 @@ def list_(
     elif views:
         workflow_view.show_rows(views)
         if len(views) == limit:
-            note(f"There may be more: celers workflow list --before {views[-1].id}")
+            note(f"There may be more: say the same with --before {views[-1].id}")
     else:
         note("No such workflows. An application adds them: await app.workflow(…).enqueue()")
 
@@ -106,7 +106,7 @@ def show(invocation: Invocation, workflow_id: UUID, style: str) -> None:
 
 @command.command("cancel")
 @_id
-@click.option("--reason", default="cancelled by an operator", show_default=True)
+@reason_option
 @dry_run_option
 @yes_option
 @click.pass_obj
@@ -180,6 +180,10 @@ def wait(invocation: Invocation, workflow_id: UUID, timeout: timedelta | None) -
     left = max(limit.total_seconds() - (time.monotonic() - began), 0)
     try:
         result = app.workflow_by_id(workflow_id).result_sync(left)
+    except ResultTimeout:
+        raise ResultTimeout(
+            f"workflow {workflow_id} is still running after {format_duration(limit)}; it goes on."
+        ) from None
     finally:
         app.close_sync()
     show_document(result)

@@ -156,7 +156,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of *function* that can be resolved here, by name, and ``return``."""
     try:
         return typing.get_type_hints(function, include_extras=True)
-    except Exception:
+    except Exception:  # an annotation is evaluated: it may do anything
         pass  # one of them is for type checkers only: the others are still worth having
     written = getattr(inspect.unwrap(function), "__annotations__", {})
     names = getattr(inspect.unwrap(function), "__globals__", {})
@@ -165,7 +165,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         alone = types.SimpleNamespace(__annotations__={name: annotation})
         try:
             found |= typing.get_type_hints(alone, globalns=names, include_extras=True)
-        except Exception:
+        except Exception:  # as above
             continue
     return found
 

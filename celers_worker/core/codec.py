@@ -76,7 +76,7 @@ def encoded(codec: Codec, value: Any, root: str) -> bytes:
         data = codec.encode(value)
     except PayloadError as error:
         raise PayloadError(f"{root}: {error}") from None
-    except Exception as error:
+    except Exception as error:  # the user's codec
         raise PayloadError(
             f"{root} cannot be stored: the codec {codec.name!r} raised {type(error).__name__}: "
             f"{error}"
@@ -90,7 +90,7 @@ def decoded(codec: Codec, data: bytes, root: str) -> Any:
     """The value in *data*. Raises PayloadError, whatever the codec raises, calling it *root*."""
     try:
         return codec.decode(data)
-    except Exception as error:
+    except Exception as error:  # the user's codec
         raise PayloadError(
             f"{root} cannot be read: the codec {codec.name!r} raised {type(error).__name__}: "
             f"{error}"

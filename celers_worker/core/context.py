@@ -10,6 +10,7 @@ from uuid import UUID
 from celers_worker.core.errors import CelersError
 from celers_worker.core.foreign import traceparent
 from celers_worker.core.host import HasTask, Host
+from celers_worker.core.limit import Limit
 from celers_worker.core.progress import Progress
 from celers_worker.core.task import Task
 
@@ -89,6 +90,14 @@ class Context:
     ) -> None:
         """``progress`` for a handler in a thread."""
         self._worker("progress_sync").progress_sync(self, Progress(done, total, message))
+
+    async def take(self, limit: Limit) -> float | None:
+        """Take room for this run under a limit of all workers; see ``Celers.limit``, which asks.
+
+        Returns None when it has it; else the seconds to wait, 0 if nobody knows. There is nothing
+        to give back: the room is free when the run is settled. Raises StoreError.
+        """
+        return await self._worker("take").take(self, limit)
 
     async def enqueue(self, *calls: HasTask) -> list[UUID]:
         """Add tasks made by ``call(…)`` and return their ids.

@@ -222,7 +222,7 @@ def split_context(function: Callable[..., Any]) -> tuple[inspect.Signature, str 
     signature = inspect.signature(function)
     try:
         hints = typing.get_type_hints(function)
-    except Exception:
+    except Exception:  # an annotation is evaluated: it may do anything
         # Names that only exist for type checkers cannot be resolved; the text will do.
         hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     found = [name for name in signature.parameters if _means_context(hints.get(name))]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from celers_worker.core.limit import Limit
 from celers_worker.core.progress import Progress
 from celers_worker.core.task import Enqueued, NewTask
 
@@ -49,6 +50,9 @@ class Host(Protocol):
 
     def progress_sync(self, context: Context, progress: Progress) -> None:
         """The same for a handler in a thread."""
+
+    async def take(self, context: Context, limit: Limit) -> float | None:
+        """Take room under *limit* for this run; else the seconds to wait, 0 if nobody knows."""
 
     def log(self, context: Context) -> Any:
         """A logger whose lines name the task."""

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence, Set
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
 
-from celers_worker.core.outcome import Retry, Settlement
-from celers_worker.core.task import NewTask, Task
+from celers_worker.core.outcome import Dead, Retry, Settlement
+from celers_worker.core.task import Demand, NewTask, Task
 
 if TYPE_CHECKING:
     from celers_worker.core.context import Context
 
 #: The rest of the way to the handler, and the handler; returns what it returns.
 Next: TypeAlias = Callable[[], Awaitable[Any]]
+#: The claim, or the settle, with what is around it further inside.
+ClaimNext: TypeAlias = Callable[[], Awaitable[Sequence[Task]]]
+SettleNext: TypeAlias = Callable[[], Awaitable[Set[UUID]]]
 Around: TypeAlias = "Callable[[Context, Next], Awaitable[Any]]"
 #: Room for one run of a handler, taken for its whole time. To raise Snooze, Retry, Cancel, Dead or
 #: Complete instead of giving room is the verdict about the task.
@@ -37,11 +47,44 @@ class Middleware:
         """
         return tasks
 
+    def around_enqueue(self, tasks: Sequence[NewTask]) -> AbstractContextManager[object]:
+        """A context manager around the writing of *tasks*, as ``before_enqueue`` has left them.
+
+        A plain one, for callers with and without a loop. It sees what the write raises. What it
+        raises itself goes to the caller of ``enqueue``, at its end though the tasks are written.
+        """
+        return nullcontext()
+
+    async def around_claim(self, demand: Demand, call_next: ClaimNext) -> object:
+        """Claim by ``await call_next()``, which gives the tasks; without it nothing is claimed.
+
+        What was claimed is run whatever this returns or raises. What it raises is logged.
+        """
+        return await call_next()
+
     async def around_run(self, context: Context, call_next: Next) -> Any:
         """Run the task by ``await call_next()``, and return its result.
 
         On the event loop, also for handlers in threads. What it raises is the run's exception: it
         is retried or dies as the handler says, unless the handler had completed its task by itself.
+        """
+        return await call_next()
+
+    def before_retry(self, task: Task, retry: Retry) -> Retry | Dead:
+        """Return what becomes of a failed run that would be retried: *retry*, or another, or Dead.
+
+        ``Retry(delay, retry.failure)`` waits as long as you say, ``Dead("why", retry.failure)``
+        gives up. A plain function on the event loop; what it raises is logged, and *retry* stands.
+        """
+        return retry
+
+    async def around_settle(
+        self, settlements: Sequence[Settlement], call_next: SettleNext
+    ) -> object:
+        """Write outcomes by ``await call_next()``, which gives the ids that were written.
+
+        Those that are missing came from a lease that was lost. They are written whatever this
+        does; what it raises is logged.
         """
         return await call_next()
 
@@ -86,6 +129,32 @@ def preparing(
         return tasks
 
     return prepare
+
+
+#: Around the writing of tasks.
+Enqueuing: TypeAlias = Callable[[Sequence[NewTask]], AbstractContextManager[object]]
+
+
+def enqueuing(middleware: Sequence[Middleware]) -> Enqueuing:
+    """All ``around_enqueue`` in one, the first outermost."""
+    hooks = [one.around_enqueue for one in middleware if one.overrides("around_enqueue")]
+
+    @contextmanager
+    def around(tasks: Sequence[NewTask]) -> Iterator[None]:
+        with ExitStack() as stack:
+            for hook in hooks:
+                stack.enter_context(hook(tasks))
+            yield
+
+    return around if hooks else unsurrounded
+
+
+def unsurrounded(tasks: Sequence[NewTask]) -> AbstractContextManager[object]:
+    """Nothing around the writing of tasks."""
+    return _NOTHING
+
+
+_NOTHING: AbstractContextManager[object] = nullcontext()
 
 
 def composed(arounds: Sequence[Around]) -> Around | None:

@@ -200,7 +200,7 @@ def failure_of(error: BaseException) -> Failure:
     name = type_name(type(error))
     try:
         trace = "".join(traceback.format_exception(error))
-    except BaseException:
+    except BaseException:  # the user's exception, in its own __str__
         trace = "(its traceback cannot be shown)"
     return Failure(_storable(name, 255), _message_of(error), _storable(trace, TRACEBACK_LIMIT))
 
@@ -209,7 +209,7 @@ def _message_of(error: BaseException) -> str:
     """What *error* says, bounded; a user's __str__ may raise anything, SystemExit too."""
     try:
         message = str(error)
-    except BaseException:
+    except BaseException:  # as above
         message = "(its message cannot be shown: __str__ failed)"
     return _storable(message, MESSAGE_LIMIT)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -116,7 +117,7 @@ def _check(value: object, path: Callable[[], str], depth: int) -> None:
         _check_object(value, path, depth)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            _check(item, lambda index=index: f"{path()}[{index}]", depth + 1)  # type: ignore[misc]
+            _check(item, partial(_item_of, path, index), depth + 1)
     elif isinstance(value, (str, int, float)):
         _check_subclass(value, path, depth)
     else:
@@ -132,7 +133,15 @@ def _check_object(value: dict[object, object], path: Callable[[], str], depth: i
             raise PayloadError(f"{path()} has the key {key!r}: keys of a JSON object are text.")
         _check_text(key, lambda: f"a key of {path()}")
         if type(item) not in _ALWAYS_JSON:  # first, for there are many
-            _check(item, lambda key=key: f"{path()}.{key}", depth + 1)  # type: ignore[misc]
+            _check(item, partial(_member_of, path, key), depth + 1)
+
+
+def _item_of(path: Callable[[], str], index: int) -> str:
+    return f"{path()}[{index}]"
+
+
+def _member_of(path: Callable[[], str], key: str) -> str:
+    return f"{path()}.{key}"
 
 
 def _check_subclass(value: object, path: Callable[[], str], depth: int) -> None:

@@ -48,7 +48,7 @@ class RetryPolicy:
         )
         try:
             return chosen.delay(failures)
-        except Exception:
+        except Exception:  # the user's function
             return exponential().delay(failures)
 
 

@@ -7,14 +7,19 @@ says.
 
 from __future__ import annotations
 
+import gzip
 import re
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from celers_worker.core.errors import CelersError
+from celers_worker.core.export_format import Header
 from celers_worker.moving.exporting import export
 from celers_worker.moving.files import written_whole
 from celers_worker.moving.progress import Advance, in_silence
@@ -27,6 +32,8 @@ _NAME = re.compile(r"(?P<database>.+)-(?P<at>\d{8}T\d{6}Z)\.jsonl\.gz")
 _TIME = "%Y%m%dT%H%M%SZ"
 #: No backup takes so long: what is older was left by one that was killed.
 _LEFT_BEHIND = timedelta(days=1)
+#: In bytes; it has the filters of the export.
+_LONGEST_HEADER = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +88,7 @@ def newest(place: Path) -> Path:
     found = list_backups(place)
     if not found:
         raise CelersError(f"there is no backup in {place}.")
-    databases = sorted({one.database for one in found})
+    databases = sorted({_source(one.path) or one.database for one in found})
     if len(databases) > 1:
         raise CelersError(f"{place} has backups of {', '.join(databases)}: name one file.")
     return found[0].path
@@ -100,10 +107,39 @@ def rotate(latest: Path, *, keep: int) -> Sequence[Path]:
         old = time.time() - path.stat().st_mtime > _LEFT_BEHIND.total_seconds()
         if old and path.name.startswith(f".{database}-"):
             path.unlink(missing_ok=True)
-    own = [one.path for one in list_backups(latest.parent) if one.database == database]
-    for path in own[keep:]:
+    older = _like(latest.parent, database, _source(latest))[keep:]
+    for path in older:
         path.unlink(missing_ok=True)
-    return own[keep:]
+    return older
+
+
+def outdated(store: DirectStore, directory: Path, *, keep: int) -> Sequence[Path]:
+    """What ``rotate`` would delete after one more backup of *store* in *directory*."""
+    match = _NAME.fullmatch(_name(store, datetime.now(UTC)))
+    return _like(directory, match["database"], store.name)[keep - 1 :] if match else []
+
+
+def _like(directory: Path, database: str, source: str | None) -> Sequence[Path]:
+    """The backups of *database*; not those of another server's, which may be called the same."""
+    return [
+        one.path
+        for one in list_backups(directory)
+        if one.database == database and _source(one.path) in (source, None)
+    ]
+
+
+class _FirstLine(msgspec.Struct):
+    header: Header
+
+
+def _source(path: Path) -> str | None:
+    """The database that a backup says it is of; None if it does not say."""
+    try:
+        with gzip.open(path) as file:
+            line = file.readline(_LONGEST_HEADER)
+        return msgspec.json.decode(line, type=_FirstLine).header.database
+    except (OSError, EOFError, zlib.error, msgspec.MsgspecError):
+        return None
 
 
 def _is_directory(place: Path) -> bool:

@@ -32,7 +32,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
+    except BaseException:  # whatever ends it, half a file must not stay
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise

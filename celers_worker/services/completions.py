@@ -139,7 +139,7 @@ class Completions:
         try:
             await commit()
             fate: Fate | None = Fate.COMMITTED
-        except Exception as failure:
+        except Exception as failure:  # the driver's; _find_out says what it meant
             error = failure
             fate = await self._find_out(run, settlement)
         run.completed = fate is Fate.COMMITTED
@@ -195,7 +195,7 @@ class Completions:
         def act() -> None:
             try:
                 answer.set_result(function(*args))
-            except BaseException as error:
+            except BaseException as error:  # the thread that waits raises it
                 answer.set_exception(error)
 
         try:
@@ -229,7 +229,7 @@ def _answer_of(commit: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, N
     error: Exception | None = None
     try:
         commit()
-    except Exception as failure:
+    except Exception as failure:  # told to the loop, which finds out
         error = failure
 
     async def answer() -> None:

@@ -18,6 +18,7 @@ from celers_worker.core.schedule import Schedule
 from celers_worker.services.completions import Completions
 from celers_worker.services.conductor import Conductor
 from celers_worker.services.heartbeat import Heartbeat
+from celers_worker.services.hooks import Hooks
 from celers_worker.services.host import Offers, WorkerHost
 from celers_worker.services.identity import Identity
 from celers_worker.services.janitor import Janitor, UpkeepPlan
@@ -29,7 +30,6 @@ from celers_worker.services.runner import Runner
 from celers_worker.services.scheduler import Scheduler
 from celers_worker.services.service import Service
 from celers_worker.services.settler import Settler
-from celers_worker.services.surroundings import Hooks
 from celers_worker.services.surveyor import Surveyor
 from celers_worker.services.watchdog import Watchdog
 from celers_worker.store import Store, make_direct_store
@@ -87,9 +87,10 @@ class Crew:
         settings = config.worker
         identity = Identity(settings.name)
         permits = _permits(config, registry)
+        hooks = Hooks(events, work.middleware)
         settler = Settler(
             events,
-            store,
+            hooks.around_settles(store.settle),
             identity,
             window=settings.settle_interval.total_seconds(),
             batch=settings.settle_batch,
@@ -103,6 +104,7 @@ class Crew:
             cancel_grace=settings.cancel_grace.total_seconds(),
             timeout=settings.timeout,
             max_crashes=settings.max_crashes,
+            before_retry=hooks.before_retries(),
         )
         completions = Completions(events, store, identity, runner)
         if work.offers is not None:
@@ -125,6 +127,7 @@ class Crew:
             settler,
             heartbeat,
             interval=settings.poll_interval.total_seconds(),
+            claim=hooks.around_claims(store.claim),
         )
         schedulers = _schedulers(work)
         listener = Listener(events, store, poller, heartbeat, *schedulers)
@@ -147,7 +150,7 @@ class Crew:
             poller,
             listener,
             completions,
-            Hooks(events, work.middleware),
+            hooks,
         )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from celers_worker.core.context import Context
 from celers_worker.core.errors import LeaseLost, StoreError
+from celers_worker.core.limit import Limit
 from celers_worker.core.outcome import Completed
 from celers_worker.core.progress import Progress
 from celers_worker.core.task import Enqueued, NewTask, Task
 from celers_worker.services.completions import Completions
-from celers_worker.store import Store, borrowed
+from celers_worker.store import Store, borrowed, limits
 from celers_worker.store.progress import tell
 
 #: Progress of a run is written so often at most, in seconds.
@@ -79,6 +80,10 @@ class WorkerHost:
         if self._is_due(context, progress):
             with suppress(StoreError, LeaseLost):
                 self._completions.on_loop(self._store.run(tell, context.task, progress))
+
+    async def take(self, context: Context, limit: Limit) -> float | None:
+        """Take room under *limit* for this run; else the seconds to wait, 0 if nobody knows."""
+        return await self._store.run(limits.take, limit, context.task)
 
     def _is_due(self, context: Context, progress: Progress) -> bool:
         now = time.monotonic()

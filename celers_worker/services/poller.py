@@ -9,6 +9,7 @@ from collections.abc import Callable
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, TasksClaimed, TasksRecovered
 from celers_worker.services.heartbeat import Heartbeat
+from celers_worker.services.hooks import Claim
 from celers_worker.services.identity import Identity
 from celers_worker.services.permits import Permits
 from celers_worker.services.runner import Runner
@@ -41,9 +42,12 @@ class Poller(Service):
         heartbeat: Heartbeat,
         *,
         interval: float,
+        claim: Claim | None = None,
     ) -> None:
+        """*claim*: the store's, with middleware around it."""
         super().__init__(events, interval=interval)
         self._store = store
+        self._claim = claim or store.claim
         self._identity = identity
         self._permits = permits
         self._runner = runner
@@ -74,7 +78,7 @@ class Poller(Service):
             await self._recover()
         began = time.perf_counter()
         try:
-            tasks = await self._store.claim(self._identity.id, demand)
+            tasks = await self._claim(self._identity.id, demand)
         except Unavailable:
             # The claim may have been made all the same, and then nobody runs those tasks.
             self._look_at = time.monotonic()

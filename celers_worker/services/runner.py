@@ -30,6 +30,7 @@ from celers_worker.core.outcome import (
     Expired,
     Outcome,
     Release,
+    Retry,
     Settlement,
     failure_of,
     outcome_of_failure,
@@ -37,6 +38,7 @@ from celers_worker.core.outcome import (
 )
 from celers_worker.core.registry import Registry
 from celers_worker.core.task import Task
+from celers_worker.services.hooks import BeforeRetry
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
@@ -62,6 +64,7 @@ class Runner:
         cancel_grace: float,
         timeout: timedelta | None = None,
         max_crashes: int = 3,
+        before_retry: BeforeRetry | None = None,
     ) -> None:
         self.runs: dict[UUID, Run] = {}
         self.released = 0
@@ -74,6 +77,7 @@ class Runner:
         self._settler = settler
         self._cancel_grace = cancel_grace
         self._timeout = timeout
+        self._before_retry = before_retry
         self._threads = Threads(threads)
         self._isolation = Isolation(max_crashes)
         self._left: list[Task] = []
@@ -222,7 +226,7 @@ class Runner:
             else:
                 value = await run.handler.function(*args, **kwargs)
             outcome = NOTHING if value is None else self._outcome_of_value(run, value)
-        except BaseException as error:
+        except BaseException as error:  # what a handler raises, and a cancellation
             # SystemExit and its like are the handler's failure, not the worker's end.
             outcome = self._outcome_of_error(run, error)
         self._end(run, outcome)
@@ -248,7 +252,10 @@ class Runner:
 
     def _outcome_of_failure(self, run: Run, error: BaseException) -> Outcome:
         runtime = time.monotonic() - run.started
-        return outcome_of_failure(run.task, error, run.handler, runtime=runtime)
+        outcome = outcome_of_failure(run.task, error, run.handler, runtime=runtime)
+        if self._before_retry is not None and isinstance(outcome, Retry):
+            return self._before_retry(run.task, outcome)
+        return outcome
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.timer is not None:

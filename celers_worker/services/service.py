@@ -78,7 +78,7 @@ class Service(ABC):
             self._woken.clear()
             try:
                 more = await self.tick()
-            except Exception as error:
+            except Exception as error:  # a loop outlives whatever its tick meets
                 failures += 1
                 pause = recovery_pause(failures)
                 self.events.emit(ServiceFailed(self.name, error, failures, pause))

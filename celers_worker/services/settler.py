@@ -6,15 +6,15 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from uuid import UUID
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, SettleRefused, TasksSettled
 from celers_worker.core.outcome import Dead, Settlement, failure_of
+from celers_worker.services.hooks import Settle
 from celers_worker.services.identity import Identity
 from celers_worker.services.service import Service
-from celers_worker.store import Store
 
 
 class Settler(Service):
@@ -28,10 +28,10 @@ class Settler(Service):
     name = "settler"
 
     def __init__(
-        self, events: Events, store: Store, identity: Identity, *, window: float, batch: int
+        self, events: Events, settle: Settle, identity: Identity, *, window: float, batch: int
     ) -> None:
         super().__init__(events, interval=1.0)
-        self._store = store
+        self._settle = settle
         self._identity = identity
         self._window = window
         self._batch = batch
@@ -83,14 +83,14 @@ class Settler(Service):
         while self._waiting and time.monotonic() < end:
             try:
                 await self.tick()
-            except Exception:
+            except Exception:  # told before; the time is what bounds this
                 await asyncio.sleep(min(0.2, max(end - time.monotonic(), 0)))
         return not self._waiting
 
     async def _write(self, batch: Sequence[Settlement]) -> None:
         began = time.perf_counter()
         try:
-            settled = await self._store.settle(self._identity.id, batch)
+            settled = await self._settle(self._identity.id, batch)
         except Unavailable:
             self._repeated.update(settlement.task.id for settlement in batch)
             raise
@@ -102,7 +102,7 @@ class Settler(Service):
         if self._repeated:
             self._repeated.difference_update(settlement.task.id for settlement in batch)
 
-    def _tell_apart(self, batch: Sequence[Settlement], settled: set[UUID], seconds: float) -> None:
+    def _tell_apart(self, batch: Sequence[Settlement], settled: Set[UUID], seconds: float) -> None:
         written = [one for one in batch if one.task.id in settled]
         refused = [one for one in batch if one.task.id not in settled | self._repeated]
         if written:
@@ -117,7 +117,7 @@ class Settler(Service):
                 await self._write([settlement])
             except Unavailable:
                 raise
-            except Exception as error:
+            except Exception as error:  # of the driver, whatever it refuses
                 dead = Dead("its outcome cannot be stored", failure_of(error))
                 await self._write([Settlement(settlement.task, dead)])
             self._waiting.popleft()

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celers_worker.core.context import Context
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.events import Events, HookFailed, TasksClaimed, TasksSettled
 from celers_worker.core.handler import Handler
 from celers_worker.core.middleware import Around, Middleware, Next, Permit, composed
 from celers_worker.core.names import nearest
-from celers_worker.core.outcome import Retry
-
-#: How long hooks that still run when the worker has stopped are waited for, in seconds.
-_LAST_HOOKS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,49 +77,3 @@ def _warned_after(seconds: float) -> Around:
             warning.cancel()
 
     return around
-
-
-class Hooks:
-    """Tells middleware of what has happened. What a hook raises changes nothing of it."""
-
-    def __init__(self, events: Events, middleware: Sequence[Middleware]) -> None:
-        self._events = events
-        self._running: set[asyncio.Task[None]] = set()
-        self._on_claim = [one for one in middleware if one.overrides("after_claim")]
-        self._on_retry = [one for one in middleware if one.overrides("after_retry")]
-        self._on_settle = [one for one in middleware if one.overrides("after_settle")]
-        if self._on_claim:
-            events.listen(TasksClaimed, self._claimed)
-        if self._on_retry or self._on_settle:
-            events.listen(TasksSettled, self._settled)
-
-    async def close(self) -> None:
-        """Wait for the last hooks, not for ever."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=_LAST_HOOKS)
-        for task in self._running:
-            task.cancel()
-
-    def _claimed(self, event: TasksClaimed) -> None:
-        if event.tasks:
-            for one in self._on_claim:
-                self._start(one, one.after_claim(event.tasks))
-
-    def _settled(self, event: TasksSettled) -> None:
-        for one in self._on_settle:
-            self._start(one, one.after_settle(event.settlements))
-        for settlement in event.settlements:
-            if isinstance(settlement.outcome, Retry):
-                for one in self._on_retry:
-                    self._start(one, one.after_retry(settlement.task, settlement.outcome))
-
-    def _start(self, middleware: Middleware, hook: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(self._contained(middleware, hook))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _contained(self, middleware: Middleware, hook: Awaitable[None]) -> None:
-        try:
-            await hook
-        except Exception as error:
-            self._events.emit(HookFailed(type(middleware).__qualname__, error))

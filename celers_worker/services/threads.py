@@ -38,5 +38,5 @@ def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:
     """Bring an exception back as a value: a future cannot carry StopIteration or SystemExit."""
     try:
         return False, call()
-    except BaseException as error:
+    except BaseException as error:  # the loop raises it, in the run
         return True, error

@@ -6,7 +6,7 @@ docs/backends.md tells how to write one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -86,11 +86,8 @@ _SQLITE = Backend(
     store=f"{_STORE}.sqlite:SQLiteStore",
     direct=f"{_STORE}.sqlite:SQLiteDirectStore",
 )
-_MEMORY = Backend(
-    name="sqlite",
-    asynchronous="pysqlite",
-    synchronous="pysqlite",
-    requirement="celers-worker",
+_MEMORY = replace(
+    _SQLITE,
     store=f"{_STORE}.memory:MemoryStore",
     direct=f"{_STORE}.memory:MemoryDirectStore",
     address=lambda url: resolve_name(f"{_STORE}.memory").address(url),
@@ -151,7 +148,7 @@ def _loaded(found: EntryPoint) -> Backend:
             f"the database {found.name!r} comes from {package}, which needs the module "
             f"{error.name}. Run: pip install {error.name}"
         ) from error
-    except Exception as error:
+    except Exception as error:  # the code of another package
         raise ConfigurationError(
             f"the database {found.name!r} comes from {package}, whose {found.value} cannot be "
             f"imported: {type(error).__name__}: {error}"

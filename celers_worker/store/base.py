@@ -127,7 +127,7 @@ class Store:
                     self.options.call_timeout.total_seconds(),
                     abandon=cord.pull,
                 )
-            except Exception as error:
+            except Exception as error:  # translated, unless it is tried again
                 if fault_of(error) is not Fault.CONFLICT or attempt == TRIES:
                     raise_translated(error, self.name)
             await asyncio.sleep(random.uniform(0.0, 0.01 * 2**attempt))

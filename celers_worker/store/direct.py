@@ -15,6 +15,7 @@ from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import server
 from celers_worker.store.base import TRIES, StoreOptions
+from celers_worker.store.ended import EndedPause
 from celers_worker.store.errors import Fault, fault_of, raise_translated
 from celers_worker.store.schema import HEAD
 from celers_worker.store.transaction import Transaction
@@ -93,7 +94,7 @@ class DirectStore:
             try:
                 with self.engine.begin() as connection:
                     return operation(self.transaction(connection), *args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # translated, unless it is tried again
                 if fault_of(error) is not Fault.CONFLICT or attempt == TRIES:
                     raise_translated(error, self.name)
             time.sleep(random.uniform(0.0, 0.01 * 2**attempt))
@@ -112,6 +113,10 @@ class DirectStore:
                     self.transaction.enqueue, chunk, repeated=True, capacities=capacities
                 )
         return added
+
+    def ended_pause(self) -> EndedPause:
+        """What tells a caller without a loop that tasks have ended; to be closed."""
+        return EndedPause()
 
     # --- inside ---
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 
 class EndedHints:
@@ -42,6 +43,20 @@ class EndedHints:
         """Take a hint."""
         self._heard = True
         self._woken.set()
+
+    def close(self) -> None:
+        """Hear no more."""
+
+
+class EndedPause:
+    """How a caller without a loop waits between two looks; here by time, and one for each call."""
+
+    #: The longest pause between two looks, in seconds.
+    longest = 0.5
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or less where the database hints that tasks ended."""
+        time.sleep(seconds)
 
     def close(self) -> None:
         """Hear no more."""

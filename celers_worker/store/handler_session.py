@@ -98,7 +98,7 @@ class HandlerSession:
         connection = self._active()
         try:
             await self._bounded(connection.commit())
-        except BaseException:
+        except BaseException:  # raised again
             # Its locks would keep whoever finds out waiting.
             await self._drop()
             raise
@@ -114,7 +114,7 @@ class HandlerSession:
             return
         try:
             await self._bounded(self._close(connection))
-        except Exception:
+        except Exception:  # it is given up, whatever that was
             self._connection = connection
             await self._drop()
 
@@ -152,7 +152,7 @@ class HandlerSession:
         seconds = self._store.options.call_timeout.total_seconds()
         try:
             return await bounded(work, seconds, abandon=self._cord.pull)
-        except Exception as error:
+        except Exception as error:  # translated
             raise_translated(error, self._store.name)
 
 
@@ -236,7 +236,7 @@ class SyncHandlerSession:
         try:
             with _translated(self._store):
                 self._connection.commit()
-        except BaseException:
+        except BaseException:  # raised again: its state is unknown
             self._connection.invalidate()
             raise
 
@@ -257,5 +257,5 @@ def _is_active(connection: Connection | None) -> bool:
 def _translated(store: Store) -> Iterator[None]:
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # translated
         raise_translated(error, store.name)

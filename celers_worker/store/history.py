@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
@@ -29,6 +30,7 @@ class Transition:
     are those of the run that began or ended here.
     """
 
+    task_id: UUID
     at: datetime
     was: TaskState | None
     state: TaskState
@@ -78,18 +80,19 @@ def transitions_of(transaction: Transaction, task_id: UUID) -> list[Transition]:
     )
     found: list[Transition] = []
     for row in rows:
-        found.append(
-            Transition(
-                at=row.timestamp,
-                was=found[-1].state if found else None,
-                state=TaskState(row.state),
-                worker=row.worker_id,
-                lease=row.lease,
-                queue=row.queue_name,
-                reason=row.message or None,
-            )
-        )
+        found.append(_transition(row, was=found[-1].state if found else None))
     return found
+
+
+def newest_of(transaction: Transaction, queue: str, *, limit: int) -> list[Transition]:
+    """The last changes of tasks of *queue*, the newest first; what each was before is not asked."""
+    rows = transaction.connection.execute(
+        select(history)
+        .where(history.c.queue_name == queue)
+        .order_by(history.c.id.desc())
+        .limit(limit)
+    )
+    return [_transition(row, was=None) for row in rows]
 
 
 def prune(transaction: Transaction, age: timedelta, *, limit: int = 1_000) -> int:
@@ -101,6 +104,19 @@ def prune(transaction: Transaction, age: timedelta, *, limit: int = 1_000) -> in
     if ids:
         transaction.connection.execute(delete(history).where(history.c.id.in_(ids)))
     return len(ids)
+
+
+def _transition(row: Any, *, was: TaskState | None) -> Transition:
+    return Transition(
+        task_id=row.task_id,
+        at=row.timestamp,
+        was=was,
+        state=TaskState(row.state),
+        worker=row.worker_id,
+        lease=row.lease,
+        queue=row.queue_name,
+        reason=row.message or None,
+    )
 
 
 @contextmanager

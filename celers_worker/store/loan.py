@@ -50,7 +50,7 @@ class Loan:
         """Wait for one's turn."""
         try:
             return LentConnection(self, self._wait(self.opened))
-        except BaseException:
+        except BaseException:  # raised again
             self.end()  # it may come all the same, and nobody would use it
             raise
 
@@ -106,7 +106,7 @@ def _answer(call: _Call) -> None:
     if call.answer.set_running_or_notify_cancel():
         try:
             call.answer.set_result(call.function())
-        except BaseException as error:
+        except BaseException as error:  # the thread that waits raises it
             call.answer.set_exception(error)
 
 

@@ -33,7 +33,7 @@ class Lookout:
         async with self._lock:
             try:
                 return await bounded(self._ask(), seconds, abandon=self._cut)
-            except BaseException as error:
+            except BaseException as error:  # raised again unless it is an error
                 # After a cancellation too: what the connection is at, nobody knows.
                 await self._drop()
                 if isinstance(error, Exception):

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
 from celers_worker.core.retention import NO_QUEUE, ages_of, longest
 from celers_worker.core.task import ARCHIVED, TaskState
-from celers_worker.store import history, lease_statements, sql, statements
+from celers_worker.store import history, lease_statements, limits, sql, statements
 from celers_worker.store.attempt import FailedAttempt
 from celers_worker.store.schema import (
     archive,
@@ -257,6 +257,7 @@ def prune(
         delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
     )
     _delete_old(transaction, unique_windows, unique_windows.c.expires_at, timedelta(0), limit)
+    limits.prune(transaction, limit=limit)
     return counts
 
 

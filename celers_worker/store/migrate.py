@@ -69,14 +69,19 @@ def downgrade(store: DirectStore, *, force: bool = False) -> str | None:
         revision = schema_revision(connection)
         if revision is None:
             return None
-        live = connection.execute(select(func.count()).select_from(tasks)).scalar_one()
-        if live and not force:
-            raise CelersError(
-                f"{live:,} live tasks would be lost. Let them end, or: celers migrate down --force"
-            )
+        if not force:
+            _refuse_to_lose(connection)
         _end_reading(connection)
         command.downgrade(_config(connection=connection), "-1")
         return revision
+
+
+def undoable(store: DirectStore, *, force: bool = False) -> Revision | None:
+    """The migration that ``downgrade`` would undo. Raises as that would."""
+    newest = next((one for one in reversed(revisions(store)) if one.applied), None)
+    if newest is not None and not force:
+        store.run(lambda transaction: _refuse_to_lose(transaction.connection))
+    return newest
 
 
 def make_function(store: DirectStore) -> None:
@@ -203,8 +208,16 @@ def _locked(store: DirectStore) -> Iterator[Connection]:
             finally:
                 connection.rollback()
                 _unlock(connection)
-    except Exception as error:
+    except Exception as error:  # translated
         raise_translated(error, store.name)
+
+
+def _refuse_to_lose(connection: Connection) -> None:
+    live = connection.execute(select(func.count()).select_from(tasks)).scalar_one()
+    if live:
+        raise CelersError(
+            f"{live:,} live tasks would be lost. Let them end, or: celers migrate down --force"
+        )
 
 
 def _lock(connection: Connection) -> None:

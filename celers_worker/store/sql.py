@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     Boolean,
@@ -37,104 +39,82 @@ def words(value: str) -> ColumnElement[str]:
     return literal_column(f"'{value}'", String)
 
 
-class now(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
+class Spelled(FunctionElement[Any]):
+    """An expression that each database spells in its own way.
+
+    ``{0}`` stands for the first argument, however often: a bind of its own each time, for where
+    binds are told by their place none can be named twice. MariaDB writes what MySQL does.
+    """
+
+    spelling: ClassVar[Mapping[str, str]]
+    inherit_cache = True
+
+
+@compiles(Spelled)
+def _spell(element: Spelled, compiler: Any, **options: Any) -> str:
+    dialect = "mysql" if compiler.dialect.name == "mariadb" else compiler.dialect.name
+    arguments = list(element.clauses)
+
+    def argument(place: re.Match[str]) -> str:
+        return str(compiler.process(arguments[int(place[1])], **options))
+
+    return re.sub(r"\{(\d)\}", argument, element.spelling[dialect])
+
+
+class now(Spelled):  # noqa: N801 - it reads as the SQL function it stands for
     """The database's time at the start of this statement, in UTC, with microseconds."""
 
     type = UtcDateTime()
     inherit_cache = True
     name = "now"
+    spelling: ClassVar = {
+        # Not now(): inside the caller's long transaction that is the time it began.
+        "postgresql": "statement_timestamp()",
+        "mysql": "UTC_TIMESTAMP(6)",
+        # %f is seconds with three digits; SQLAlchemy writes six, and the texts are compared.
+        "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+    }
 
 
-@compiles(now, "postgresql")
-def _now_postgresql(element: now, compiler: Any, **options: Any) -> str:
-    # Not now(): inside the caller's long transaction that is the time it began.
-    return "statement_timestamp()"
-
-
-@compiles(now, "mysql")
-@compiles(now, "mariadb")
-def _now_mysql(element: now, compiler: Any, **options: Any) -> str:
-    return "UTC_TIMESTAMP(6)"
-
-
-@compiles(now, "sqlite")
-def _now_sqlite(element: now, compiler: Any, **options: Any) -> str:
-    # %f is seconds with three digits; SQLAlchemy writes six, and the texts are compared.
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
-
-
-class later(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
+class later(Spelled):  # noqa: N801 - it reads as the SQL function it stands for
     """``later(seconds)``: now and so many seconds; negative for the past; NULL for NULL."""
 
     type = UtcDateTime()
     inherit_cache = True
     name = "later"
+    spelling: ClassVar = {
+        "postgresql": "(statement_timestamp() + make_interval(secs => {0}))",
+        "mysql": "TIMESTAMPADD(MICROSECOND, ROUND({0} * 1000000), UTC_TIMESTAMP(6))",
+        "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', round({0}, 3) || ' seconds')",
+    }
 
 
-@compiles(later, "postgresql")
-def _later_postgresql(element: later, compiler: Any, **options: Any) -> str:
-    seconds = compiler.process(element.clauses, **options)
-    return f"(statement_timestamp() + make_interval(secs => {seconds}))"
-
-
-@compiles(later, "mysql")
-@compiles(later, "mariadb")
-def _later_mysql(element: later, compiler: Any, **options: Any) -> str:
-    seconds = compiler.process(element.clauses, **options)
-    return f"TIMESTAMPADD(MICROSECOND, ROUND({seconds} * 1000000), UTC_TIMESTAMP(6))"
-
-
-@compiles(later, "sqlite")
-def _later_sqlite(element: later, compiler: Any, **options: Any) -> str:
-    seconds = compiler.process(element.clauses, **options)
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', round({seconds}, 3) || ' seconds')"
-
-
-class seconds_since(FunctionElement[float]):  # noqa: N801 - it reads as the SQL function it stands for
+class seconds_since(Spelled):  # noqa: N801 - it reads as the SQL function it stands for
     """``seconds_since(instant)``: the seconds from an instant to now."""
 
     inherit_cache = True
     name = "seconds_since"
+    spelling: ClassVar = {
+        "postgresql": "CAST(extract(epoch FROM statement_timestamp() - {0}) AS double precision)",
+        "mysql": "(TIMESTAMPDIFF(MICROSECOND, {0}, UTC_TIMESTAMP(6)) / 1000000.0)",
+        "sqlite": "((julianday('now') - julianday({0})) * 86400.0)",
+    }
 
 
-@compiles(seconds_since, "postgresql")
-def _since_postgresql(element: seconds_since, compiler: Any, **options: Any) -> str:
-    instant = compiler.process(element.clauses, **options)
-    return f"CAST(extract(epoch FROM statement_timestamp() - {instant}) AS double precision)"
-
-
-@compiles(seconds_since, "mysql")
-@compiles(seconds_since, "mariadb")
-def _since_mysql(element: seconds_since, compiler: Any, **options: Any) -> str:
-    instant = compiler.process(element.clauses, **options)
-    return f"(TIMESTAMPDIFF(MICROSECOND, {instant}, UTC_TIMESTAMP(6)) / 1000000.0)"
-
-
-@compiles(seconds_since, "sqlite")
-def _since_sqlite(element: seconds_since, compiler: Any, **options: Any) -> str:
-    instant = compiler.process(element.clauses, **options)
-    return f"((julianday('now') - julianday({instant})) * 86400.0)"
-
-
-class earlier(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function it stands for
+class earlier(Spelled):  # noqa: N801 - it reads as the SQL function it stands for
     """``earlier(a, b)``: the smaller of two instants."""
 
     type = UtcDateTime()
     inherit_cache = True
     name = "earlier"
+    spelling: ClassVar = {
+        "postgresql": "least({0}, {1})",
+        "mysql": "least({0}, {1})",
+        "sqlite": "min({0}, {1})",
+    }
 
 
-@compiles(earlier)
-def _earlier(element: earlier, compiler: Any, **options: Any) -> str:
-    return f"least({compiler.process(element.clauses, **options)})"
-
-
-@compiles(earlier, "sqlite")
-def _earlier_sqlite(element: earlier, compiler: Any, **options: Any) -> str:
-    return f"min({compiler.process(element.clauses, **options)})"
-
-
-class has_tag(FunctionElement[bool]):  # noqa: N801 - it reads as the SQL function it stands for
+class has_tag(Spelled):  # noqa: N801 - it reads as the SQL function it stands for
     """``has_tag(metadata, tag, escaped)``: whether ``metadata.tags`` holds a tag, letter by letter.
 
     *escaped* is the tag as JSON in ASCII, as our drivers write it: MariaDB compares the text.
@@ -143,96 +123,48 @@ class has_tag(FunctionElement[bool]):  # noqa: N801 - it reads as the SQL functi
     type = Boolean()
     inherit_cache = True
     name = "has_tag"
+    spelling: ClassVar = {
+        "postgresql": "({0} @> jsonb_build_object('tags', jsonb_build_array(CAST({1} AS text))))",
+        "mysql": "(COALESCE(JSON_CONTAINS({0}, JSON_QUOTE({1}), '$.tags'), 0)"
+        " OR COALESCE(JSON_CONTAINS({0}, {2}, '$.tags'), 0))",
+        # Not every document is JSON: other programs write too, and SQLite checks nothing.
+        "sqlite": "EXISTS (SELECT 1 FROM"
+        " json_each(CASE WHEN json_valid({0}) THEN {0} ELSE '{}' END,"
+        " '$.tags') AS t WHERE t.value = {1})",
+    }
 
 
-@compiles(has_tag, "postgresql")
-def _has_tag_postgresql(element: has_tag, compiler: Any, **options: Any) -> str:
-    document, tag = (compiler.process(one, **options) for one in list(element.clauses)[:2])
-    return f"({document} @> jsonb_build_object('tags', jsonb_build_array(CAST({tag} AS text))))"
-
-
-@compiles(has_tag, "mysql")
-@compiles(has_tag, "mariadb")
-def _has_tag_mysql(element: has_tag, compiler: Any, **options: Any) -> str:
-    document, tag, escaped = (compiler.process(clause, **options) for clause in element.clauses)
-    return (
-        f"(COALESCE(JSON_CONTAINS({document}, JSON_QUOTE({tag}), '$.tags'), 0)"
-        f" OR COALESCE(JSON_CONTAINS({document}, {escaped}, '$.tags'), 0))"
-    )
-
-
-@compiles(has_tag, "sqlite")
-def _has_tag_sqlite(element: has_tag, compiler: Any, **options: Any) -> str:
-    document, tag = (compiler.process(one, **options) for one in list(element.clauses)[:2])
-    # Not every document is JSON: other programs write too, and SQLite checks nothing.
-    sound = f"CASE WHEN json_valid({document}) THEN {document} ELSE '{{}}' END"
-    return f"EXISTS (SELECT 1 FROM json_each({sound}, '$.tags') AS t WHERE t.value = {tag})"
-
-
-class before_colon(FunctionElement[str]):  # noqa: N801 - it reads as the SQL it stands for
+class before_colon(Spelled):  # noqa: N801 - it reads as the SQL it stands for
     """``before_colon(text)``: what stands before the first colon; all of it where there is none."""
 
     type = String()
     inherit_cache = True
     name = "before_colon"
+    spelling: ClassVar = {
+        "postgresql": "split_part({0}, ':', 1)",
+        "mysql": "SUBSTRING_INDEX({0}, ':', 1)",
+        "sqlite": "substr({0}, 1, instr({0} || ':', ':') - 1)",
+    }
 
 
-@compiles(before_colon, "postgresql")
-def _before_postgresql(element: before_colon, compiler: Any, **options: Any) -> str:
-    return f"split_part({compiler.process(element.clauses, **options)}, ':', 1)"
-
-
-@compiles(before_colon, "mysql")
-@compiles(before_colon, "mariadb")
-def _before_mysql(element: before_colon, compiler: Any, **options: Any) -> str:
-    return f"SUBSTRING_INDEX({compiler.process(element.clauses, **options)}, ':', 1)"
-
-
-@compiles(before_colon, "sqlite")
-def _before_sqlite(element: before_colon, compiler: Any, **options: Any) -> str:
-    whole = compiler.process(element.clauses, **options)
-    return f"substr({whole}, 1, instr({whole} || ':', ':') - 1)"
-
-
-class json_text(FunctionElement[str]):  # noqa: N801 - it reads as the SQL function it stands for
+class json_text(Spelled):  # noqa: N801 - it reads as the SQL function it stands for
     """``json_text(document, key)``: the value at a key of the top level as text, else NULL."""
 
     type = String()
     inherit_cache = True
     name = "json_text"
+    spelling: ClassVar = {
+        "postgresql": "({0} ->> CAST({1} AS text))",
+        # The others want a path; a key with a quote or a backslash has none here.
+        "mysql": """JSON_UNQUOTE(JSON_EXTRACT({0}, CONCAT('$."', {1}, '"')))""",
+        # True and false would be 1 and 0; and one row with a broken document would refuse them all.
+        "sqlite": """(CASE WHEN json_valid({0}) THEN CASE json_type({0}, ('$."' || {1} || '"')) """
+        "WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
+        """ELSE CAST(json_extract({0}, ('$."' || {1} || '"')) AS TEXT) END END)""",
+    }
 
     def __init__(self, document: ColumnElement[Any], key: str) -> None:
         super().__init__(document, literal(key, String))
-
-
-@compiles(json_text, "postgresql")
-def _json_postgresql(element: json_text, compiler: Any, **options: Any) -> str:
-    document, key = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({document} ->> CAST({key} AS text))"
-
-
-# The others want a path; a key with a quote or a backslash has none here.
-
-
-@compiles(json_text, "mysql")
-@compiles(json_text, "mariadb")
-def _json_mysql(element: json_text, compiler: Any, **options: Any) -> str:
-    document, key = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"""JSON_UNQUOTE(JSON_EXTRACT({document}, CONCAT('$."', {key}, '"')))"""
-
-
-@compiles(json_text, "sqlite")
-def _json_sqlite(element: json_text, compiler: Any, **options: Any) -> str:
-    document, key = element.clauses
-    text = compiler.process(document, **options)
-    # Each has a bind of its own: a positional one cannot be named twice.
-    first, second = (f"""('$."' || {compiler.process(key, **options)} || '"')""" for _ in range(2))
-    # True and false would be 1 and 0; and one row with a broken document would refuse them all.
-    return (
-        f"(CASE WHEN json_valid({text}) THEN CASE json_type({text}, {first}) "
-        f"WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
-        f"ELSE CAST(json_extract({text}, {second}) AS TEXT) END END)"
-    )
 
 
 class column_now(expression.ColumnElement[Any]):  # noqa: N801 - it reads as the SQL it stands for

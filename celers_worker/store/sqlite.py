@@ -105,7 +105,7 @@ class _Writer(threading.Thread):
             if self._connection is None:
                 self._connection = self._engine.connect()
             raw = self._connection.connection.dbapi_connection
-        except BaseException as error:
+        except BaseException as error:  # whoever borrows it raises it
             self._disconnect()
             if loan.opened.set_running_or_notify_cancel():
                 loan.opened.set_exception(error)
@@ -120,7 +120,7 @@ class _Writer(threading.Thread):
             with self._connection.begin():
                 transaction = self._transaction(self._connection)
                 values = [job.operation(transaction) for job in group]
-        except BaseException as error:
+        except BaseException as error:  # each caller raises it: this thread goes on
             if len(group) > 1:
                 for job in group:
                     self._commit([job])
@@ -223,7 +223,7 @@ class SQLiteStore(Store):
             raise Unavailable(f"{self.name} did not answer within {seconds:g} s.")
         try:
             return future.result()
-        except Exception as error:
+        except Exception as error:  # translated
             raise_translated(error, self.name)
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:

@@ -159,6 +159,8 @@ class Transaction:
         self.move_to_dead_letters(
             ids, reason=reason, message=message, failed=failed, crashed=crashed
         )
+        if ids:
+            self.tell_ended()
         progress.move_on(self, ended)
 
     def move_to_dead_letters(

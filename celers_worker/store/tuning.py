@@ -71,7 +71,7 @@ def tune(store: DirectStore, tuning: Tuning) -> Iterator[Step]:
         for step in steps(store, tuning):
             _run(driver, step)
             yield step
-    except Exception as error:
+    except Exception as error:  # translated
         raise_translated(error, store.name)
     finally:
         connection.invalidate()  # its mode is not that of the others

@@ -121,6 +121,38 @@ def test_rotation_keeps_the_newest_of_this_database_and_touches_nothing_else(
 
 
 @SQLITE
+def test_what_a_backup_and_its_rotation_would_do_is_told(
+    direct: DirectStore, backups: Path
+) -> None:
+    ours = Path(direct.url.database or "celers").stem
+    old = backups / f"{ours}-20200101T000000Z.jsonl.gz"
+    older = backups / f"{ours}-20190101T000000Z.jsonl.gz"
+    for path in (old, older):
+        path.write_bytes(b"")
+    told = done("backup", str(backups), "--keep", "2", "--dry-run").lines
+    assert told[0].startswith("would back up ")
+    assert told[1:] == [f"would delete {older}."]
+    assert sorted(backups.iterdir()) == [older, old]
+
+
+@SQLITE
+def test_databases_of_one_name_do_not_rotate_each_others_backups(
+    direct: DirectStore, backups: Path, tmp_path: Path
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere' / 'celers.db'}"
+    (tmp_path / "elsewhere").mkdir()
+    theirs = Path(done("--database", elsewhere, "backup", str(backups)).out.strip())
+    named = theirs.with_name("celers-20200101T000000Z.jsonl.gz")
+    theirs.rename(named)
+    assert Path(direct.url.database or "").stem == "celers"
+
+    assert "would delete" not in done("backup", str(backups), "--keep", "1", "--dry-run").out
+    ours = Path(done("backup", str(backups), "--keep", "1").out.strip())
+    assert set(backups.iterdir()) == {named, ours}
+    refused = celers("restore", str(backups), "--yes")
+    assert (refused.code, "name one file" in refused.err) == (1, True)
+
+
 def test_what_a_killed_backup_left_is_cleared_away_a_day_later(
     direct: DirectStore, backups: Path
 ) -> None:

@@ -35,7 +35,8 @@ def test_a_queue_with_a_trail_shows_what_happened_to_its_tasks(direct: DirectSto
         ["pending", "cancelled", "0", "not", "wanted"],
     ]
     documents = done("task", "history", str(task_id), "--format", "json").json
-    assert list(documents[0]) == ["at", "from", "to", "queue", "lease", "worker", "reason"]
+    keys = ["task_id", "at", "from", "to", "queue", "lease", "worker", "reason"]
+    assert list(documents[0]) == keys
     assert documents[2]["reason"] == "not wanted"
     assert "priority was 0" in done("task", "show", str(task_id)).out
     shown = done("task", "show", str(task_id), "--format", "json").json
@@ -50,13 +51,31 @@ def test_the_queues_with_a_trail_are_listed(direct: DirectStore) -> None:
     assert [line.split()[0] for line in done("queue", "history").lines] == [
         *("QUEUE", "mail", "reports"),
     ]
-    [one] = done("queue", "history", "mail", "--format", "json").json
-    assert one["queue"] == "mail"
+    first, _ = done("queue", "history", "--format", "json").json
+    assert first["queue"] == "mail"
     assert done("queue", "history", "mail", "off").out.startswith(
         "mail has no audit trail any more."
     )
     assert done("queue", "history", "mail", "off").out == "mail had no audit trail.\n"
     assert list(direct.run(history.audited_queues)) == ["reports"]
+
+
+def test_a_queue_shows_what_happened_to_its_tasks_lately(direct: DirectStore) -> None:
+    assert "mail has no audit trail" in done("queue", "history", "mail").err
+    done("queue", "history", "mail", "on")
+    assert "Nothing has happened" in done("queue", "history", "mail").err
+    first, second = rows.waiting(direct, 2, queue="mail")
+    rows.waiting(direct, queue="other")
+    done("task", "cancel", str(first), "--reason", "not wanted")
+
+    head, newest, *_ = done("queue", "history", "mail").lines
+    assert head.split() == ["WHEN", "TASK", "TO", "LEASE", "WORKER", "REASON"]
+    assert newest.split()[1:3] == [str(first), "cancelled"]
+    assert newest.endswith("not wanted")
+    changes = done("queue", "history", "mail", "--format", "json").json
+    assert [one["to"] for one in changes] == ["cancelled", "pending", "pending"]
+    assert {one["task_id"] for one in changes} == {str(first), str(second)}
+    assert len(done("queue", "history", "mail", "--limit", "1").lines) == 2
 
 
 def test_a_task_without_a_trail_says_how_to_begin_one(direct: DirectStore) -> None:

@@ -52,6 +52,18 @@ def test_down_undoes_the_newest_migration_once_it_is_confirmed(empty_url: str) -
     assert not applied(empty_url)[-1]
 
 
+def test_what_down_would_undo_is_told_and_stays(empty_url: str) -> None:
+    assert done("migrate", "down", "--dry-run").out == "would undo nothing.\n"
+    done("migrate")
+    assert done("migrate", "down", "--dry-run").out.startswith(f"would undo {HEAD}: ")
+    assert all(applied(empty_url))
+    with make_direct_store(empty_url) as store:
+        rows.waiting(store)
+    refused = celers("migrate", "down", "--dry-run")
+    assert (refused.code, "1 live tasks would be lost" in refused.err) == (1, True)
+    assert f"would undo {HEAD}" in done("migrate", "down", "--dry-run", "--force").out
+
+
 def test_down_keeps_live_tasks_unless_forced(empty_url: str) -> None:
     done("migrate")
     with make_direct_store(empty_url) as store:

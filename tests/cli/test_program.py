@@ -1,3 +1,5 @@
+import ast
+import itertools
 import json
 import os
 import subprocess
@@ -16,17 +18,18 @@ from celers_worker.version import __version__
 from tests.cli import rows
 from tests.cli.shell import PROGRAM, celers, done, environment, errors, run
 
+HERE = Path(__file__).parent
 HEAVY = {"sqlalchemy", "alembic", "asyncpg", "structlog", "prometheus_client", "rich"}
 
 
-def every_command(command: click.Command, *path: str) -> list[tuple[str, ...]]:
-    found = [path]
+def every_command(command: click.Command, *path: str) -> dict[tuple[str, ...], click.Command]:
+    found = {path: command}
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None
-            found += every_command(inner, *path, name)
+            found |= every_command(inner, *path, name)
     return found
 
 
@@ -38,6 +41,43 @@ def test_every_command_has_a_help_that_says_what_it_does() -> None:
     for name in COMMANDS:
         file = f"{name}_" if iskeyword(name) else name
         assert import_module(f"celers_worker.cli.{file}").command.name == name
+
+
+def calls_of(file: Path) -> set[tuple[str, ...]]:
+    """The words that the calls of a test begin with; what is a parameter stands for each text."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    texts = [one.value for one in nodes if isinstance(one, ast.Constant)]
+    found: set[tuple[str, ...]] = set()
+    for node in nodes:
+        words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
+        spoken = [
+            [one.value] if isinstance(one, ast.Constant) else texts
+            for one in words[:2]
+            if isinstance(one, ast.Constant | ast.Name)
+        ]
+        if spoken and isinstance(words[0], ast.Constant):
+            found |= {(words[0].value,), *itertools.product(*spoken)}
+    return found
+
+
+def test_every_verb_is_run_by_a_test_against_a_database() -> None:
+    # T37
+    calls = set().union(*(calls_of(file) for file in HERE.glob("test_*.py")))
+    # A family by itself does what its first verb does.
+    calls |= {(*call, "up") for call in calls if call == ("migrate",)}
+    calls |= {(*call, "create") for call in calls if call == ("backup",)}
+    verbs = {
+        path
+        for path, command in every_command(main).items()
+        if not isinstance(command, click.Group)
+    }
+    assert verbs - calls == set()
+
+
+def test_every_option_of_a_verb_says_what_it_is() -> None:
+    for path, command in every_command(main).items():
+        options = [one for one in command.params if isinstance(one, click.Option)]
+        assert [one.name for one in options if not one.help] == [], f"of celers {' '.join(path)}"
 
 
 def test_the_help_of_the_program_and_its_groups_is_cut_nowhere() -> None:

@@ -88,7 +88,7 @@ def test_a_long_list_is_read_in_pages(direct: DirectStore) -> None:
 
     page = done("task", "list", "--limit", "2")
     assert [line.split()[0] for line in page.lines[1:]] == [ids[4], ids[3]]
-    assert page.err == f"There may be more: celers task list --after {ids[3]}\n"
+    assert page.err == f"There may be more: say the same with --after {ids[3]}\n"
     rest = done("task", "list", "--limit", "3", "--after", ids[3], "--format", "json").json
     assert [task["id"] for task in rest] == ids[2::-1]
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from celers_worker.core.progress import Progress
 from celers_worker.store.direct import DirectStore
 from tests.cli import rows
 from tests.cli.shell import Terminal
@@ -48,6 +49,17 @@ def test_long_work_shows_how_far_it_is(direct: DirectStore) -> None:
         assert terminal.end() == 0
         assert "/3000" in terminal.shown
     assert rows.counts(direct) == {"pending": 3_000}
+
+
+def test_who_waits_for_a_task_sees_how_it_is(direct: DirectStore) -> None:
+    task_id = rows.running(direct)
+
+    with Terminal("task", "wait", str(task_id), "--timeout", "2500ms", COLUMNS="110") as terminal:
+        terminal.expect(f"Waiting for {task_id}: processing")
+        rows.progress(direct, task_id, Progress(2, 5, "pages"))
+        terminal.expect("2/5 (40%) pages")
+        terminal.expect("has not ended after 2.5s; it goes on.")
+        assert terminal.end() == 1
 
 
 def test_ctrl_c_ends_long_work_between_two_commits_and_tells_what_was_done(

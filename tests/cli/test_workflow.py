@@ -32,7 +32,7 @@ def test_list_shows_how_far_workflows_are(direct: DirectStore) -> None:
     assert (document["id"], document["counts"]) == (str(first), {"failed": 1, "cancelled": 1})
     assert done("workflow", "list", "--name", "nobody").out == ""
     assert done("workflow", "list", "--limit", "1").err == (
-        f"There may be more: celers workflow list --before {second}\n"
+        f"There may be more: say the same with --before {second}\n"
     )
     assert str(first) in done("workflow", "list", "--before", str(second)).out
 

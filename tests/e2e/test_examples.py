@@ -114,6 +114,7 @@ def test_the_worker_pool_tells_its_health_and_ends_at_a_signal(
 def test_the_circuit_breaker_spares_attempts_and_every_order_is_charged(
     direct: DirectStore, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    # T19
     shown = run("circuit_breaker", environment=environment, cwd=tmp_path).stdout
     assert "30 orders charged" in shown
     assert "the breaker opens" in shown

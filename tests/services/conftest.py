@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from celers_worker import Celers
+from celers_worker.config import load_config
 from celers_worker.store import make_store
 from tests.services.crews import Staff, configured
 from tests.services.desk import Desk
@@ -58,3 +59,13 @@ async def desk() -> AsyncIterator[Desk]:
     opened = Desk(Celers())
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def app(migrated_url: str) -> AsyncIterator[Celers]:
+    """An application on a database of its own, for workers that run for real."""
+    app = Celers()
+    flags = {"database.url": migrated_url, "worker.settle_interval": 0}
+    app.client.config = load_config(environment={}, flags=flags).config
+    yield app
+    await app.close()

@@ -11,11 +11,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from celers_worker import Celers
+from celers_worker import Celers, Worker
 from celers_worker.config import Config, load_config
 from celers_worker.core import events as facts
 from celers_worker.core.errors import StoreError
-from celers_worker.core.events import Events
+from celers_worker.core.events import Events, TasksSettled
+from celers_worker.core.outcome import Outcome
 from celers_worker.core.task import NewTask, Task
 from celers_worker.services.crew import Crew, Work
 from celers_worker.store import Store, StoreOptions, make_direct_store
@@ -112,3 +113,21 @@ def new_task(name: str = "work", payload: bytes = b"{}", **changes: Any) -> NewT
 
 def ids(items: Any) -> list[UUID]:
     return [item.id for item in items]
+
+
+class Worked:
+    """What a worker told that ran until nothing was due."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [one.outcome for event in self.seen.of(TasksSettled) for one in event.settlements]
+
+
+async def drain(app: Celers) -> Worked:
+    events = Events()
+    seen = Seen(events)
+    await Worker(app, app.client.config, until="drain", events=events).run()
+    return Worked(seen)

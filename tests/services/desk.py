@@ -13,6 +13,7 @@ from celers_worker.core.task import Task, new_id
 from celers_worker.services.permits import Permits
 from celers_worker.services.run import Run
 from celers_worker.services.runner import Runner
+from celers_worker.services.surroundings import Surroundings
 from tests.services.crews import Seen
 from tests.waiting import eventually
 
@@ -49,6 +50,18 @@ class Desk:
         self.start(task)
         await eventually(self.is_idle)
         return self.outcome(task)
+
+    async def run_within(
+        self, surroundings: Surroundings, *, permit: Any = None, queue: str = "default"
+    ) -> Outcome:
+        """Run a task of a handler that returns 1 within *surroundings*."""
+
+        async def work() -> int:
+            return 1
+
+        self.app.task(name="work", permit=permit)(work)
+        self.runner._registry = self.app.registry.mapped(surroundings.of)
+        return await self.run(a_task(queue=queue))
 
     async def run_handler(self, function: Callable[..., Any], **changes: Any) -> Outcome:
         """Declare *function* and run a task of it."""

@@ -111,7 +111,7 @@ async def test_a_queue_that_is_not_served_is_left_alone(app: Celers, make_staff:
 async def test_a_name_without_a_handler_is_parked_visible_and_not_claimed_again(
     app: Celers, make_staff: MakeStaff
 ) -> None:
-    # T34
+    # T19, T34
     staff = await make_staff(app)
     await staff.enter()
     [unknown] = await staff.store.enqueue([new_task("wrok")])

@@ -103,6 +103,7 @@ async def test_a_result_that_cannot_be_stored_buries_the_task_and_does_not_repea
 
 @pytest.mark.parametrize("runs", ["async", "thread"])
 async def test_an_exception_is_retried_after_the_handlers_backoff(desk: Desk, runs: str) -> None:
+    # T31
     def plain() -> None:
         raise ValueError("no such user")
 

@@ -3,211 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from celers_worker import Cancel, Celers, Context, Dead, Middleware, Retry, Snooze, Worker
+from celers_worker import (
+    Cancel,
+    Celers,
+    Context,
+    Dead,
+    Retry,
+    Snooze,
+)
 from celers_worker.config import load_config
 from celers_worker.core import outcome as out
 from celers_worker.core.errors import CelersError, ConfigurationError, PayloadError
-from celers_worker.core.events import Events, HookFailed, TasksSettled
-from celers_worker.core.middleware import Next
 from celers_worker.core.progress import Progress
 from celers_worker.core.signals import Complete
-from celers_worker.core.task import NewTask, Task
 from celers_worker.services.surroundings import Surroundings
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.progress import progress_of
-from tests.services.crews import Seen
+from tests.services.crews import drain
 from tests.services.desk import Desk, a_task
-from tests.store.steps import live_rows
 from tests.waiting import eventually
 
 on_a_file = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-
-
-class Worked:
-    """What a worker told that ran until nothing was due."""
-
-    def __init__(self, seen: Seen) -> None:
-        self.seen = seen
-
-    @property
-    def outcomes(self) -> list[out.Outcome]:
-        return [one.outcome for event in self.seen.of(TasksSettled) for one in event.settlements]
-
-
-async def drain(app: Celers) -> Worked:
-    events = Events()
-    seen = Seen(events)
-    await Worker(app, app.client.config, until="drain", events=events).run()
-    return Worked(seen)
-
-
-@pytest.fixture
-async def app(migrated_url: str) -> AsyncIterator[Celers]:
-    app = Celers()
-    flags = {"database.url": migrated_url, "worker.settle_interval": 0}
-    app.client.config = load_config(environment={}, flags=flags).config
-    yield app
-    await app.close()
-
-
-# --- middleware ---
-
-
-class Told(Middleware):
-    def __init__(self, name: str, told: list[str]) -> None:
-        self.name = name
-        self.told = told
-
-    def before_enqueue(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
-        self.told.append(f"{self.name} enqueue")
-        return tasks
-
-    async def around_run(self, context: Context, call_next: Next) -> Any:
-        self.told.append(f"{self.name} before")
-        result = await call_next()
-        self.told.append(f"{self.name} after")
-        return result
-
-
-@on_a_file
-@pytest.mark.parametrize("runs", ["coroutine", "thread"])
-async def test_the_first_middleware_is_the_outermost(app: Celers, runs: str) -> None:
-    told: list[str] = []
-    app.middleware(Told("first", told))
-    app.middleware(Told("second", told))
-
-    async def coroutine() -> None:
-        told.append("handler")
-
-    def thread() -> None:
-        told.append("handler")
-
-    declare = app.task(name="work")
-    task = declare(coroutine) if runs == "coroutine" else declare(thread)
-    await task.enqueue()
-    await drain(app)
-    assert told == [
-        *("first enqueue", "second enqueue", "first before", "second before", "handler"),
-        *("second after", "first after"),
-    ]
-
-
-@on_a_file
-async def test_a_middleware_changes_what_is_enqueued_and_what_is_returned(app: Celers) -> None:
-    class Tagged(Middleware):
-        def before_enqueue(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
-            return [
-                NewTask(**{name: getattr(task, name) for name in NewTask.__struct_fields__})
-                if task.metadata
-                else NewTask(id=task.id, name=task.name, payload=task.payload, priority=7)
-                for task in tasks
-            ]
-
-        async def around_run(self, context: Context, call_next: Next) -> Any:
-            return [context.task.priority, await call_next()]
-
-    app.middleware(Tagged())
-
-    @app.task()
-    async def work() -> Any:
-        return "done"
-
-    task = await work.enqueue()
-    await drain(app)
-    assert await task.result() == [7, "done"]
-
-
-@on_a_file
-async def test_a_middleware_that_refuses_or_loses_tasks_writes_nothing(
-    app: Celers, direct: DirectStore
-) -> None:
-    class Strict(Middleware):
-        def before_enqueue(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
-            if tasks[0].priority:
-                raise PermissionError("not you")
-            return []
-
-    app.middleware(Strict())
-
-    @app.task()
-    async def work() -> None: ...
-
-    with pytest.raises(PermissionError):
-        await work.with_(priority=1).enqueue()
-    with pytest.raises(ValueError, match="return one for each"):
-        work.enqueue_sync()
-    assert live_rows(direct) == []
-
-
-@on_a_file
-async def test_hooks_that_raise_are_told_and_every_job_is_settled(app: Celers) -> None:
-    # T20
-    class Broken(Middleware):
-        async def after_claim(self, tasks: Sequence[Task]) -> None:
-            raise RuntimeError("claim")
-
-        async def after_retry(self, task: Task, retry: out.Retry) -> None:
-            raise RuntimeError("retry")
-
-        async def after_settle(self, settlements: Sequence[out.Settlement]) -> None:
-            raise RuntimeError("settle")
-
-    app.middleware(Broken())
-
-    @app.task()
-    async def work(context: Context) -> None:
-        if context.attempt == 1:
-            raise Retry(after=0)
-
-    task = await work.enqueue()
-    worked = await drain(app)
-    assert await task.result() is None
-    assert [type(outcome) for outcome in worked.outcomes] == [out.Retry, out.Completed]
-    told = {str(event.error) for event in worked.seen.of(HookFailed)}
-    assert told == {"claim", "retry", "settle"}
-
-
-async def test_a_middleware_that_raises_around_a_run_is_the_runs_failure(desk: Desk) -> None:
-    class Broken(Middleware):
-        async def around_run(self, context: Context, call_next: Next) -> Any:
-            await call_next()
-            raise RuntimeError("afterwards")
-
-    outcome = await run_within(desk, Surroundings(middleware=[Broken()]))
-    assert isinstance(outcome, out.Retry)
-    assert outcome.failure.message == "afterwards"
-
-
-def test_what_has_no_hook_costs_nothing() -> None:
-    app = Celers()
-    app.middleware(Middleware())
-
-    @app.task()
-    async def work() -> None: ...
-
-    assert app.client.prepare is None
-    assert Surroundings(middleware=app.extensions.middleware).of(work.handler) is work.handler
-    with pytest.raises(ConfigurationError, match="no middleware"):
-        app.middleware(print)  # type: ignore[type-var]  # that is the test
-
-
-async def run_within(
-    desk: Desk, surroundings: Surroundings, *, permit: Any = None, queue: str = "default"
-) -> out.Outcome:
-    """Run a task of a handler that returns 1 within *surroundings*."""
-
-    async def work() -> int:
-        return 1
-
-    desk.app.task(name="work", permit=permit)(work)
-    desk.runner._registry = desk.app.registry.mapped(surroundings.of)
-    return await desk.run(a_task(queue=queue))
 
 
 # --- permits ---
@@ -242,9 +64,9 @@ async def test_a_permit_decides_about_a_task(
     if whose == "queue":
         desk.app.permit(queue="narrow")(permit)
         surroundings = Surroundings(permits=desk.app.extensions.permits)
-        outcome = await run_within(desk, surroundings, queue="narrow")
+        outcome = await desk.run_within(surroundings, queue="narrow")
     else:
-        outcome = await run_within(desk, Surroundings(), permit=permit)
+        outcome = await desk.run_within(Surroundings(), permit=permit)
     assert outcome == expected if isinstance(expected, out.Completed) else type(outcome) is expected
 
 

@@ -2,15 +2,27 @@
 
 import asyncio
 import time
+from contextlib import closing
 
 import asyncpg
 import pytest
 
 from celers_worker.core.outcome import Cancelled, Completed, Dead, Expired, Retry, Settlement
-from celers_worker.store import control
+from celers_worker.store import control, maintenance
 from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.postgres.settling import ENDED_CHANNEL, WAITING_LOCK
-from tests.store.steps import BROKEN, DONE, FAILURE, WORKER, claim_all, new_tasks, settle
+from celers_worker.store.workflow import stopping
+from tests.store import flows
+from tests.store.steps import (
+    BROKEN,
+    DONE,
+    FAILURE,
+    WORKER,
+    claim_all,
+    lost_task,
+    new_tasks,
+    settle,
+)
 from tests.waiting import eventually
 
 POSTGRES = pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
@@ -106,6 +118,26 @@ async def test_a_cancelled_task_is_told_of(store, make_hints):
 
 
 @POSTGRES
+async def test_a_task_that_the_reaper_buries_is_told_of(store, make_hints):
+    hints = await make_hints()
+    task = await lost_task(store, max_retries=0)
+    assert (await store.run(maintenance.reap, max_crashes=1)).buried == [task.id]
+    assert await hints.heard_within(SOON)
+
+
+@POSTGRES
+@pytest.mark.parametrize("end", ["stopped", "its parent cancelled"])
+async def test_steps_that_end_with_others_are_told_of(store, direct, make_hints, end):
+    hints = await make_hints()
+    workflow, steps = flows.enqueue(direct, "a>b b>c")
+    if end == "stopped":
+        await store.run(stopping.cancel, workflow, "changed my mind")
+    else:
+        await store.run(control.cancel, TaskFilter(ids=[steps["b"]]), "changed my mind")
+    assert await hints.heard_within(SOON)
+
+
+@POSTGRES
 async def test_all_who_wait_are_told_and_one_takes_over_when_another_ends(store, make_hints):
     first, second = await make_hints(), await make_hints()
     one, two = await running(store, 2)
@@ -139,6 +171,33 @@ async def test_who_comes_while_settles_are_under_way_takes_the_lock_after_them(
     await hints.listen()
     assert hints._holds_lock
     await connection.close()
+
+
+async def test_who_waits_without_a_loop_is_told_or_waits_his_time(store, direct):
+    tasks = await running(store, 2)
+    with closing(direct.ended_pause()) as pause:
+        await asyncio.to_thread(pause.wait, 0.06)  # it listens from now on, where it can
+        waiting = asyncio.create_task(asyncio.to_thread(pause.wait, 60.0 if told(direct) else 0.1))
+        await settle(store, tasks[0])
+        await asyncio.wait_for(waiting, SOON)
+
+
+def told(direct):
+    return direct.engine.dialect.name == "postgresql"
+
+
+@POSTGRES
+async def test_who_can_listen_no_more_without_a_loop_waits_his_time(store, direct, migrated_url):
+    with closing(direct.ended_pause()) as pause:
+        await asyncio.to_thread(pause.wait, 0.06)
+        pid = pause._connection.info.backend_pid
+        connection = await asyncpg.connect(migrated_url)
+        await connection.execute(f"SELECT pg_terminate_backend({pid})")
+        await connection.close()
+        await asyncio.to_thread(pause.wait, 60.0)
+        began = time.monotonic()
+        await asyncio.to_thread(pause.wait, 0.05)
+        assert time.monotonic() - began >= 0.05
 
 
 @POSTGRES

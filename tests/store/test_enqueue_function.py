@@ -18,14 +18,23 @@ import pytest
 
 from celers_worker.core.errors import Refused
 from celers_worker.core.payload import decode_arguments
-from celers_worker.core.uniqueness import Uniqueness
+from celers_worker.core.uniqueness import SUPERSEDED, Uniqueness
 from celers_worker.store import enqueue_function, make_direct_store, migrate
 from tests import databases
-from tests.store.steps import any_queue, claim_one, live_row, live_rows, new_task, settle
+from tests.store.steps import (
+    BROKEN,
+    any_queue,
+    claim_one,
+    execute,
+    live_row,
+    live_rows,
+    new_task,
+    settle,
+)
 
 on_servers = pytest.mark.parametrize("migrated_url", ["postgres", "mysql"], indirect=True)
 on_postgres = pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
-SECONDS = {"delay", "timeout", "expires"}
+SECONDS = {"delay", "timeout", "expires", "unique_for", "debounce", "debounce_max"}
 
 
 def arguments_of(url: str, name: str, arguments: Any, options: dict[str, Any]) -> Any:
@@ -201,6 +210,185 @@ def test_bad_documents_are_refused_by_the_procedure(
     ):
         cursor.execute("CALL celers_enqueue('send', %s, %s)", (arguments, options))
     assert live_rows(direct) == []
+
+
+# --- how a unique key is held: as store.unique has it ---
+
+
+@on_servers
+def test_tags_go_beside_the_other_metadata(enqueue, direct):
+    first = enqueue("send", tags=["tenant:7", 'é "x"'])
+    second = enqueue("send", tags=["a"], metadata={"tags": ["b"], "more": {"x": 1}})
+    assert live_row(direct, first).metadata == {"tags": ["tenant:7", 'é "x"']}
+    assert live_row(direct, second).metadata == {"tags": ["a"], "more": {"x": 1}}
+
+
+@on_servers
+async def test_a_window_outlives_its_task_for_every_producer(enqueue, store, direct):
+    first = enqueue("send", unique_key="k", unique_for=3_600)
+    task = await claim_one(store)
+    assert task.id == first
+    assert enqueue("send", unique_key="k", unique_for=3_600) == first  # while it runs
+    await settle(store, task)
+    assert enqueue("send", unique_key="k", unique_for=3_600) == first
+    assert enqueue("send", unique_key="k") == first
+    window = Uniqueness(window=timedelta(hours=1))
+    for uniqueness in (window, None):
+        [ours] = await store.enqueue([new_task(unique_key="k", uniqueness=uniqueness)])
+        assert (ours.id, ours.existing) == (first, True)
+    assert live_rows(direct) == []
+
+
+@on_servers
+async def test_a_window_that_has_ended_is_free(enqueue, store, direct):
+    first = enqueue("send", unique_key="k", unique_for=3_600)
+    await settle(store, await claim_one(store))
+    execute(direct, "UPDATE celers_unique_windows SET expires_at = '2020-01-01 00:00:00'")
+    second = enqueue("send", unique_key="k", unique_for=3_600)
+    assert second != first
+    assert enqueue("send", unique_key="k", unique_for=3_600) == second
+    assert [row.id for row in live_rows(direct)] == [second]
+
+
+@on_servers
+async def test_a_waiting_task_is_replaced_and_starts_anew(enqueue, store, direct):
+    [first] = await store.enqueue([new_task(name="old", unique_key="k", queue="old")])
+    await settle(store, await claim_one(store), BROKEN)
+    before = live_row(direct, first.id)
+    assert before.retry_count == 1
+    answer = enqueue(
+        "new",
+        {"to": "eve"},
+        unique_key="k",
+        on_conflict="replace",
+        queue="new",
+        priority=4,
+        max_retries=1,
+        delay=60,
+        fingerprint="f",
+        tags=["t"],
+    )
+    assert answer == first.id
+    row = live_row(direct, first.id)
+    assert (row.task_name, row.queue_name, row.priority, row.max_retries) == ("new", "new", 4, 1)
+    assert (row.retry_count, row.error_message, row.fingerprint) == (0, None, "f")
+    assert decode_arguments(row.payload) == ([], {"to": "eve"})
+    assert row.metadata == {"tags": ["t"]}
+    assert row.lease > before.lease
+    assert row.scheduled_at - row.created_at > timedelta(seconds=30)
+
+
+@on_servers
+@pytest.mark.parametrize("how", [{"on_conflict": "replace"}, {"debounce": 0.001}])
+async def test_a_running_task_gives_its_key_to_the_newer_one(enqueue, store, direct, how):
+    first = enqueue("send", unique_key="k")
+    running = await claim_one(store)
+    second = enqueue("send", unique_key="k", **how)
+    assert second != first
+    assert live_row(direct, first).unique_key is None
+    assert live_row(direct, first).cancel_reason == SUPERSEDED
+    assert live_row(direct, second).unique_key == "k"
+    assert await settle(store, running, BROKEN)  # out of date: it is not tried again
+    assert [row.id for row in live_rows(direct)] == [second]
+
+
+@on_servers
+def test_each_call_puts_a_debounced_task_off_but_not_for_ever(enqueue, direct):
+    first = enqueue("send", {"n": 1}, unique_key="k", debounce=60, debounce_max=3_600)
+    row = live_row(direct, first)
+    assert row.scheduled_at - row.created_at == timedelta(minutes=1)
+    execute(direct, "UPDATE celers_tasks SET scheduled_at = created_at")
+    assert enqueue("send", {"n": 2}, unique_key="k", debounce=60, debounce_max=3_600) == first
+    row = live_row(direct, first)
+    assert row.scheduled_at - row.created_at >= timedelta(minutes=1)
+    assert decode_arguments(row.payload) == ([], {"n": 2})
+    execute(direct, "UPDATE celers_tasks SET created_at = '2020-01-01 00:00:00'")
+    assert enqueue("send", {"n": 3}, unique_key="k", debounce=60, debounce_max=3_600) == first
+    in_future = "SELECT count(*) FROM celers_tasks WHERE scheduled_at > {}"
+    now = "UTC_TIMESTAMP(6)" if direct.engine.dialect.name == "mysql" else "now()"
+    assert execute(direct, in_future.format(now)) == [(0,)]
+    assert enqueue("send", {"n": 4}, unique_key="k", debounce=60) == first
+    assert execute(direct, in_future.format(now)) == [(1,)]
+
+
+@on_servers
+async def test_a_conflict_is_refused_where_that_is_wished(enqueue, store, direct):
+    first = enqueue("send", unique_key="k", unique_for=3_600)
+    for options in ({}, {"unique_for": 60}):
+        with pytest.raises((psycopg.errors.UniqueViolation, pymysql.IntegrityError)) as refused:
+            enqueue("send", unique_key="k", on_conflict="raise", **options)
+        assert str(first) in str(refused.value)
+    await settle(store, await claim_one(store))
+    with pytest.raises((psycopg.errors.UniqueViolation, pymysql.IntegrityError)):
+        enqueue("send", unique_key="k", on_conflict="raise")
+    assert live_rows(direct) == []
+    assert enqueue("send", unique_key="other", on_conflict="raise") != first
+
+
+@on_servers
+@pytest.mark.parametrize(
+    "options", [{"unique_for": 60}, {"on_conflict": "replace"}, {"debounce": 60}], ids=str
+)
+def test_many_calls_with_one_key_at_once_make_one_task(migrated_url, direct, options):
+    def call(_: int) -> str:
+        with (
+            closing(databases.connect(migrated_url)) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute(*arguments_of(migrated_url, "send", None, {"unique_key": "k"} | options))
+            return str(cursor.fetchone()[0])
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = set(threads.map(call, range(30)))
+    assert answers == {str(row.id) for row in live_rows(direct)}
+    assert len(answers) == 1
+
+
+@on_servers
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"unique_for": 60}, "need a unique_key"),
+        ({"debounce": 5}, "need a unique_key"),
+        ({"on_conflict": "raise"}, "need a unique_key"),
+        ({"unique_key": "k", "on_conflict": "maybe"}, "return, replace or raise"),
+        ({"unique_key": "k", "debounce": 5, "delay": 5}, "debounce does not go with"),
+        ({"unique_key": "k", "debounce": 5, "on_conflict": "raise"}, "debounce does not go with"),
+        ({"unique_key": "k", "debounce_max": 5}, "debounce does not go with"),
+        ({"unique_key": "k", "debounce": 5, "debounce_max": 4}, "too short"),
+        ({"unique_key": "k", "unique_for": 0}, "too short"),
+    ],
+    ids=str,
+)
+def test_what_contradicts_itself_is_refused(enqueue, direct, options, message):
+    with pytest.raises((psycopg.Error, pymysql.Error), match=message):
+        enqueue("send", **options)
+    assert live_rows(direct) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgres", "mysql"], indirect=True)
+def test_the_older_function_gives_way(database_url):
+    with make_direct_store(database_url) as direct:
+        migrate.upgrade(direct)
+        older = "CREATE {} celers_enqueue({}"
+        if database_url.startswith("mysql"):
+            statements = ["DROP PROCEDURE celers_enqueue", older.format("PROCEDURE", ") SELECT 1")]
+        else:
+            body = "name text) RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'"
+            statements = ["DROP FUNCTION celers_enqueue", older.format("FUNCTION", body)]
+        for statement in statements:
+            databases.execute(database_url, statement)
+        migrate.make_function(direct)
+        values = {"unique_key": "k", "unique_for": 60}
+        with (
+            closing(databases.connect(database_url)) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute(*arguments_of(database_url, "send", None, values))
+            assert str(cursor.fetchone()[0]) == str(live_rows(direct)[0].id)
+
+
+# --- in transactions ---
 
 
 @on_servers

@@ -230,7 +230,7 @@ async def test_a_run_that_completes_wins_over_a_request_to_cancel_it(store):
 # --- retry ---
 
 
-async def test_a_failed_run_waits_its_delay_and_counts(store, direct):
+async def test_a_failed_run_waits_its_delay_and_counts(store, direct):  # T31
     task = await enqueue_and_claim(store)
     await settle(store, task, Retry(timedelta(minutes=3, milliseconds=250), FAILURE))
     row = live_row(direct, task.id)

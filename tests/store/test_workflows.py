@@ -33,6 +33,24 @@ from tests.store.steps import (
 BROKEN = Dead("gave up", Failure("ValueError", "no such page"))
 
 
+async def test_a_failure_that_was_tolerated_is_not_the_one_that_is_named(
+    store: Store, direct: DirectStore
+) -> None:
+    workflow, names = enqueue(direct, "a>c:skip b>c:skip")
+    worse = Dead("gave up", Failure("TypeError", "not without them"))
+    await run(store, {"a": BROKEN, "c": worse})
+    assert states(direct, workflow)["*"] == "failed"
+    assert errors(direct, workflow)["*"] == f"c ({names['c']}) failed: TypeError: not without them"
+
+
+async def test_the_failure_that_ended_others_is_the_one_that_is_named(
+    store: Store, direct: DirectStore
+) -> None:
+    workflow, names = enqueue(direct, "a>c:skip b>c c>d")
+    await run(store, {"a": BROKEN, "b": BROKEN})
+    assert errors(direct, workflow)["*"] == f"b ({names['b']}) failed: ValueError: no such page"
+
+
 async def test_a_chain_runs_in_its_order(store: Store, direct: DirectStore) -> None:
     workflow, _ = enqueue(direct, "a>b b>c")
     assert states(direct, workflow) == {

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from celers_worker.store import (
     capacity,
     lease_statements,
+    limits,
     result_statements,
     schedule_statements,
     statements,
@@ -71,7 +72,15 @@ def _statements(backend: str) -> Iterator[tuple[str, str]]:
 def _portable() -> Iterator[tuple[str, Any]]:
     """The statements in the order of the source."""
     modules = (
-        *(statements, result_statements, sweeps, lease_statements, unique_statements, capacity),
+        *(
+            statements,
+            result_statements,
+            sweeps,
+            lease_statements,
+            unique_statements,
+            capacity,
+            limits,
+        ),
         schedule_statements,
         *(workflow_statements, whole_statements, mending_statements),
     )

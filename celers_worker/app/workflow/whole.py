@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from celers_worker.app.client import Client
-from celers_worker.app.transactional import enqueue_workflow_in, enqueue_workflow_in_sync
 from celers_worker.app.workflow.elements import Element, Part, Step, as_element
 from celers_worker.app.workflow.handle import EnqueuedWorkflow
 from celers_worker.app.workflow.planning import Plan
@@ -81,19 +80,13 @@ class Workflow(Generic[R]):
     async def enqueue(self) -> EnqueuedWorkflow[R]:
         """Add all of it, or nothing, and return a handle on it."""
         planned = self.planned()
-        if self._session is not None:
-            await enqueue_workflow_in(self._session, planned)
-        else:
-            await self._client.enqueue_workflow(planned)
+        await self._client.enqueue_workflow(planned, self._session)
         return EnqueuedWorkflow(planned.id, _client=self._client)
 
     def enqueue_sync(self) -> EnqueuedWorkflow[R]:
         """``enqueue`` without an event loop."""
         planned = self.planned()
-        if self._session is not None:
-            enqueue_workflow_in_sync(self._session, planned)
-        else:
-            self._client.enqueue_workflow_sync(planned)
+        self._client.enqueue_workflow_sync(planned, self._session)
         return EnqueuedWorkflow(planned.id, _client=self._client)
 
 

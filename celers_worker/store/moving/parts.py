@@ -88,6 +88,8 @@ _NAMED: tuple[Part, ...] = (
 STAY: Mapping[str, str] = {
     schema.workers.name: "the leases of processes that run on this database",
     schema.upkeep.name: "who does the upkeep of this database",
+    schema.limits.name: "how far the limits of this database are booked",
+    schema.limit_holders.name: "tasks that run on this database",
     schema.audited.name: "goes with triggers, which `celers queue history` makes",
     schema.VERSION_TABLE: "says what these tables are like",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from celers_worker.store.direct import DirectStore
+from celers_worker.store.ended import EndedPause
+from celers_worker.store.postgres.ended import PostgresEndedPause
 from celers_worker.store.postgres.transaction import PostgresTransaction
 
 
@@ -12,6 +14,10 @@ class PostgresDirectStore(DirectStore):
     """The synchronous store on PostgreSQL."""
 
     transaction = PostgresTransaction
+
+    def ended_pause(self) -> EndedPause:
+        """NOTIFY tells, on a connection of its own."""
+        return PostgresEndedPause(self.url, self._connect_arguments())
 
     def _connect_arguments(self) -> dict[str, Any]:
         milliseconds = self.call_seconds * 1000

@@ -75,7 +75,7 @@ class Grouping:
         error = None
         try:
             await self._write([task for waiting in group for task in waiting.tasks])
-        except BaseException as raised:
+        except BaseException as raised:  # of every caller, whose it is
             error = raised
             if not isinstance(raised, Exception):
                 raise

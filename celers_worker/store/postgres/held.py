@@ -70,7 +70,7 @@ class HeldConnection:
                     await bounded(self._connect(), self._deadline, abandon=self._cut)
                 with self._within:
                     return await statement.fetch(self._raw, **values)
-            except BaseException as error:
+            except BaseException as error:  # raised again: the connection's state is unknown
                 # After a cancellation too: what the connection is at, nobody knows.
                 if not isinstance(error, Exception) or fault_of(error) is not Fault.CONFLICT:
                     await self._drop()

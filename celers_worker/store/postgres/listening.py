@@ -116,7 +116,7 @@ class Listening:
             await connection.add_listener(TASKS_CHANNEL, self._hear)
             await connection.add_listener(CONTROL_CHANNEL, self._hear)
             yield connection
-        except Exception as error:
+        except Exception as error:  # translated
             raise_translated(error, self._name)
         finally:
             if self._second is not None:

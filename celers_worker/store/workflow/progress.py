@@ -212,6 +212,8 @@ def _archive(transaction: Transaction, ended: Mapping[UUID, Ended]) -> None:
             )
     for reason, ids in by_reason.items():
         transaction.move_to_archive(ids, TaskState.CANCELLED, reason)
+    if ended:
+        transaction.tell_ended()
 
 
 # --- the whole ---

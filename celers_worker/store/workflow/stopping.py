@@ -56,6 +56,8 @@ def stop(
         transaction.nudge()
     cancelled = f"its workflow was stopped: {why}"
     transaction.move_to_archive(waiting, TaskState.CANCELLED, cancelled)
+    if waiting:
+        transaction.tell_ended()
     progress.move_on(
         transaction,
         dict.fromkeys(waiting, Ended(TaskState.CANCELLED, cancelled)),

@@ -9,8 +9,10 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     exists,
     null,
+    or_,
     select,
     update,
 )
@@ -64,6 +66,11 @@ _of_the_work = (
 LAST_STATES: Select[Any] = (
     select(workflow_steps.c.state).where(*_of_the_work, ~_is_waited_for).distinct()
 )
+_ended_another = exists().where(
+    _step.c.ended_by == workflow_steps.c.task_id,
+    _step.c.workflow_id == workflow_steps.c.workflow_id,
+)
+#: The step to be named: before those whose failure all who waited for them did without.
 FIRST_FAILURE: Select[Any] = (
     select(
         workflow_steps.c.task_id,
@@ -76,7 +83,11 @@ FIRST_FAILURE: Select[Any] = (
         workflow_steps.c.state != TaskState.COMPLETED.value,
         workflow_steps.c.ended_by.is_(None),
     )
-    .order_by(workflow_steps.c.ended_at, workflow_steps.c.position)
+    .order_by(
+        case((or_(~_is_waited_for, _ended_another), 0), else_=1),
+        workflow_steps.c.ended_at,
+        workflow_steps.c.position,
+    )
     .limit(1)
 )
 END_WORKFLOW: Update = (

@@ -531,6 +531,61 @@ FROM (SELECT 1 AS one
       AND celers_tasks.queue_name = :queue
     LIMIT :room) AS waiting;
 
+-- ADD_LIMIT
+INSERT INTO celers_limits (name)
+VALUES (:of_name)
+ON DUPLICATE KEY UPDATE celers_limits.name = celers_limits.name;
+
+-- LOCK_LIMIT
+SELECT (TIMESTAMPDIFF(MICROSECOND, celers_limits.free_at, UTC_TIMESTAMP(6)) / 1000000.0) AS ago
+FROM celers_limits
+WHERE celers_limits.name = :of_name FOR UPDATE;
+
+-- BOOK_LIMIT
+UPDATE celers_limits
+SET free_at=TIMESTAMPADD(MICROSECOND, ROUND(:until * 1000000), UTC_TIMESTAMP(6))
+WHERE celers_limits.name = :of_name;
+
+-- HOLDERS
+SELECT celers_limit_holders.task_id, celers_tasks.id AS runs
+FROM celers_limit_holders
+LEFT OUTER JOIN celers_tasks ON celers_tasks.id = celers_limit_holders.task_id
+  AND celers_tasks.lease = celers_limit_holders.lease
+  AND celers_tasks.state = 'processing'
+WHERE celers_limit_holders.limit_name = :of_name;
+
+-- HOLD
+INSERT INTO celers_limit_holders (limit_name, task_id, lease)
+VALUES (:of_name, :of_task, :with_lease)
+ON DUPLICATE KEY UPDATE celers_limit_holders.limit_name = celers_limit_holders.limit_name;
+
+-- LET_GO
+DELETE FROM celers_limit_holders
+WHERE celers_limit_holders.limit_name = :of_name
+  AND celers_limit_holders.task_id IN (:ids, …);
+
+-- LEFT_BEHIND
+SELECT celers_limit_holders.limit_name
+FROM celers_limit_holders
+LEFT OUTER JOIN celers_tasks ON celers_tasks.id = celers_limit_holders.task_id
+  AND celers_tasks.lease = celers_limit_holders.lease
+  AND celers_tasks.state = 'processing'
+WHERE celers_tasks.id IS NULL
+LIMIT :room;
+
+-- UNUSED_LIMITS
+SELECT celers_limits.name
+FROM celers_limits
+LEFT OUTER JOIN celers_limit_holders ON celers_limit_holders.limit_name = celers_limits.name
+WHERE celers_limits.free_at < TIMESTAMPADD(MICROSECOND, ROUND(:later_1 * 1000000), UTC_TIMESTAMP(6))
+  AND celers_limit_holders.task_id IS NULL
+LIMIT :room;
+
+-- FORGET_LIMITS
+DELETE FROM celers_limits
+WHERE celers_limits.name IN (:names, …)
+  AND celers_limits.free_at < TIMESTAMPADD(MICROSECOND, ROUND(:later_1 * 1000000), UTC_TIMESTAMP(6));
+
 -- DECLARED
 SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
     celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
@@ -831,8 +886,16 @@ WHERE celers_workflow_steps.workflow_id = :workflow
           AND celers_task_edges.policy = :policy_1))
   AND celers_workflow_steps.state != :state_1
   AND celers_workflow_steps.ended_by IS NULL
-ORDER BY celers_workflow_steps.ended_at, celers_workflow_steps.position
-LIMIT :param_1;
+ORDER BY CASE WHEN (NOT (EXISTS (SELECT *
+            FROM celers_task_edges
+            WHERE celers_task_edges.parent_id = celers_workflow_steps.task_id
+              AND celers_task_edges.workflow_id = celers_workflow_steps.workflow_id
+              AND celers_task_edges.policy != :policy_2)) OR (EXISTS (SELECT *
+            FROM celers_workflow_steps AS step
+            WHERE step.ended_by = celers_workflow_steps.task_id
+              AND step.workflow_id = celers_workflow_steps.workflow_id))) THEN :param_1 ELSE :param_2 END,
+                celers_workflow_steps.ended_at, celers_workflow_steps.position
+LIMIT :param_3;
 
 -- END_WORKFLOW
 UPDATE celers_workflows

@@ -536,6 +536,62 @@ FROM (SELECT 1 AS one
       AND celers_tasks.queue_name = :queue::VARCHAR
     LIMIT :room::INTEGER) AS waiting;
 
+-- ADD_LIMIT
+INSERT INTO celers_limits (name)
+VALUES (:of_name::VARCHAR)
+ON CONFLICT DO NOTHING;
+
+-- LOCK_LIMIT
+SELECT CAST(extract(epoch
+        FROM statement_timestamp() - celers_limits.free_at) AS double precision) AS ago
+FROM celers_limits
+WHERE celers_limits.name = :of_name::VARCHAR FOR UPDATE;
+
+-- BOOK_LIMIT
+UPDATE celers_limits
+SET free_at=(statement_timestamp() + make_interval(secs => :until))
+WHERE celers_limits.name = :of_name::VARCHAR;
+
+-- HOLDERS
+SELECT celers_limit_holders.task_id, celers_tasks.id AS runs
+FROM celers_limit_holders
+LEFT OUTER JOIN celers_tasks ON celers_tasks.id = celers_limit_holders.task_id
+  AND celers_tasks.lease = celers_limit_holders.lease
+  AND celers_tasks.state = 'processing'
+WHERE celers_limit_holders.limit_name = :of_name::VARCHAR;
+
+-- HOLD
+INSERT INTO celers_limit_holders (limit_name, task_id, lease)
+VALUES (:of_name::VARCHAR, :of_task::UUID, :with_lease::BIGINT)
+ON CONFLICT DO NOTHING;
+
+-- LET_GO
+DELETE FROM celers_limit_holders
+WHERE celers_limit_holders.limit_name = :of_name::VARCHAR
+  AND celers_limit_holders.task_id IN (:ids, …);
+
+-- LEFT_BEHIND
+SELECT celers_limit_holders.limit_name
+FROM celers_limit_holders
+LEFT OUTER JOIN celers_tasks ON celers_tasks.id = celers_limit_holders.task_id
+  AND celers_tasks.lease = celers_limit_holders.lease
+  AND celers_tasks.state = 'processing'
+WHERE celers_tasks.id IS NULL
+LIMIT :room;
+
+-- UNUSED_LIMITS
+SELECT celers_limits.name
+FROM celers_limits
+LEFT OUTER JOIN celers_limit_holders ON celers_limit_holders.limit_name = celers_limits.name
+WHERE celers_limits.free_at < (statement_timestamp() + make_interval(secs => :later_1::INTEGER))
+  AND celers_limit_holders.task_id IS NULL
+LIMIT :room;
+
+-- FORGET_LIMITS
+DELETE FROM celers_limits
+WHERE celers_limits.name IN (:names, …)
+  AND celers_limits.free_at < (statement_timestamp() + make_interval(secs => :later_1::INTEGER));
+
 -- DECLARED
 SELECT celers_schedules.name, celers_schedules.source, celers_schedules.task_name, celers_schedules.payload,
     celers_schedules.options, celers_schedules.cron, celers_schedules.interval_seconds,
@@ -847,8 +903,16 @@ WHERE celers_workflow_steps.workflow_id = :workflow::UUID
           AND celers_task_edges.policy = :policy_1::VARCHAR))
   AND celers_workflow_steps.state != :state_1::VARCHAR
   AND celers_workflow_steps.ended_by IS NULL
-ORDER BY celers_workflow_steps.ended_at, celers_workflow_steps.position
-LIMIT :param_1::INTEGER;
+ORDER BY CASE WHEN (NOT (EXISTS (SELECT *
+            FROM celers_task_edges
+            WHERE celers_task_edges.parent_id = celers_workflow_steps.task_id
+              AND celers_task_edges.workflow_id = celers_workflow_steps.workflow_id
+              AND celers_task_edges.policy != :policy_2::VARCHAR)) OR (EXISTS (SELECT *
+            FROM celers_workflow_steps AS step
+            WHERE step.ended_by = celers_workflow_steps.task_id
+              AND step.workflow_id = celers_workflow_steps.workflow_id))) THEN :param_1::INTEGER ELSE :param_2::INTEGER END,
+                celers_workflow_steps.ended_at, celers_workflow_steps.position
+LIMIT :param_3::INTEGER;
 
 -- END_WORKFLOW
 UPDATE celers_workflows
