@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from celers_worker.app import Celers
+from celers_worker.app.locating import module_of
 from celers_worker.config import Config
 from celers_worker.core.errors import StoreError, Unavailable
 from celers_worker.core.events import (
@@ -199,6 +200,7 @@ class Worker:
                     resources=resources,
                 ),
                 middleware=extensions.middleware,
+                modules={one.name: module_of(one) for one in registry if one.runs == "process"},
                 schedules=self._app.schedules.effective(self.config) if for_ever else None,
             )
         )
@@ -228,6 +230,7 @@ class Worker:
         crew.runner.stop_all("the worker is stopping")
         await self._unless_hurried(crew.runner.idle(worker.cancel_grace.total_seconds() + 0.5))
         crew.runner.abandon_all()
+        await crew.children.dismiss()
         crew.runner.close()
         for service in crew.upkeep:
             await service.stop()

@@ -166,6 +166,15 @@ class TaskAbandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """A process of a handler ended, ``why``: with the run of ``task``, or between two runs."""
+
+    pid: int
+    why: str
+    task: Task | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TasksReaped:
     """Tasks of lost workers were taken back, or buried for having lost too many."""
 

@@ -103,6 +103,14 @@ class Dead:
 Outcome: TypeAlias = Completed | Retry | Release | Cancelled | Expired | Dead
 
 
+class Decided(Exception):
+    """What a run in another process came to, decided there; raised on the way to the settler."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(str(getattr(outcome, "failure", "")) or type(outcome).__name__.lower())
+        self.outcome = outcome
+
+
 class Settlement(msgspec.Struct, frozen=True):
     """An outcome on its way to the database, with the lease that entitles to write it."""
 
@@ -161,6 +169,8 @@ def outcome_of_failure(
     task: Task, error: BaseException, handler: Handler, *, runtime: float | None
 ) -> Outcome:
     """``outcome_of_error`` by what *handler* declares, with what is kept of a final failure."""
+    if isinstance(error, Decided):
+        return error.outcome
     if isinstance(error, signals.Complete):
         return outcome_of_value(error.result, handler, runtime=runtime)
     outcome = outcome_of_error(task, error, retry_policy(task.metadata, handler.retry))

@@ -44,10 +44,15 @@ class Exit:
         """``status 1``, ``SIGKILL``: what the log says of it."""
         if self.error is not None:
             return self.error
-        if self.code >= 0:
-            return f"status {self.code}"
-        known = self.code in {-number for number in signal.Signals}
-        return signal.Signals(-self.code).name if known else f"signal {-self.code}"
+        return described(self.code)
+
+
+def described(code: int) -> str:
+    """Words for an exit code as subprocess has it: ``status 1``, ``SIGKILL``."""
+    if code >= 0:
+        return f"status {code}"
+    known = code in {-number for number in signal.Signals}
+    return signal.Signals(-code).name if known else f"signal {-code}"
 
 
 @dataclass(frozen=True, slots=True)

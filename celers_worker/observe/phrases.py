@@ -29,6 +29,7 @@ class Phrases:
         fact.TaskParked: "parked",
         fact.LeasesLost: "lost",
         fact.TaskAbandoned: "abandoned",
+        fact.ChildEnded: "lost_process",
         fact.TasksReaped: "reaped",
         fact.TasksRecovered: "recovered",
         fact.WorkflowsTimedOut: "timed_out",
@@ -133,6 +134,13 @@ class Phrases:
 
     def abandoned(self, event: fact.TaskAbandoned) -> None:
         self._log.error("handler did not stop", reason=event.reason, **of(event.task))
+
+    def lost_process(self, event: fact.ChildEnded) -> None:
+        # Those that ended between two runs are the debug level's.
+        if event.task is not None:
+            self._log.error(
+                "process of a handler ended", pid=event.pid, why=event.why, **of(event.task)
+            )
 
     def reaped(self, event: fact.TasksReaped) -> None:
         self._log.warning(

@@ -37,15 +37,19 @@ from celers_worker.core.outcome import (
 )
 from celers_worker.core.registry import Registry
 from celers_worker.core.task import Task
+from celers_worker.services.children import Children
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
 from celers_worker.services.run import Run, Settles, Stop
 from celers_worker.services.threads import Threads
 
+#: A process that does not end in its grace is killed, and gone within so many seconds.
+_KILL = 2.0
+
 
 class Runner:
-    """Runs handlers: coroutines on the loop, plain functions in threads.
+    """Runs handlers: coroutines on the loop, plain functions in threads, some in processes.
 
     A run that is told to stop and does not is abandoned: its outcome is written, so that the task
     goes on its way, but its permit stays taken until the handler really ends.
@@ -59,6 +63,7 @@ class Runner:
         settler: Settles,
         *,
         threads: int,
+        children: Children | None = None,
         cancel_grace: float,
         timeout: timedelta | None = None,
         max_crashes: int = 3,
@@ -75,6 +80,7 @@ class Runner:
         self._cancel_grace = cancel_grace
         self._timeout = timeout
         self._threads = Threads(threads)
+        self._children = children
         self._isolation = Isolation(max_crashes)
         self._lanes = Lanes(self._execute, limit=permits.total)
         self._quiet = False
@@ -141,7 +147,8 @@ class Runner:
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
         self._quiet = True
-        for run in self._lanes.ahead:
+        without_process = [] if self._children is None else self._children.waiting
+        for run in [*self._lanes.ahead, *without_process]:
             self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
 
     async def idle(self, seconds: float) -> bool:
@@ -169,8 +176,10 @@ class Runner:
         return len(left)
 
     def close(self) -> None:
-        """Take no more work for threads. Threads that run are not waited for."""
+        """Take no more work. Threads that run are not waited for, processes are killed."""
         self._threads.close()
+        if self._children is not None:
+            self._children.kill()
 
     # --- a run ---
 
@@ -192,21 +201,12 @@ class Runner:
             run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             self._isolation.hold(run)
 
-    def _timeout_of(self, run: Run) -> float | None:
-        """The task's own timeout, else the handler's, else the worker's."""
-        if run.task.timeout is not None:
-            return run.task.timeout
-        default = run.handler.timeout or self._timeout
-        return None if default is None else default.total_seconds()
-
     async def _execute(self, run: Run) -> None:
         """Run a handler to its end, in the lane that has its turn."""
         if self._events.wants(TaskStarted):
             self._events.emit(TaskStarted(run.task))
-        seconds = self._timeout_of(run)
-        if seconds is not None:
-            words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
-            run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
+        if run.handler.runs != "process":  # its time runs when it has one
+            self._limit(run)
         arguments = _arguments(run)
         if isinstance(arguments, Dead):
             self._end(run, arguments)
@@ -216,10 +216,10 @@ class Runner:
             if run.handler.around is not None:
                 call = functools.partial(self._call, run, args, kwargs)
                 value = await run.handler.around(run.context, call)
-            elif run.handler.runs == "thread":
-                value = await self._threads.call(run, args, kwargs)
-            else:
+            elif run.handler.runs == "async":
                 value = await run.handler.function(*args, **kwargs)
+            else:
+                value = await self._call(run, args, kwargs)
             outcome = NOTHING if value is None else self._outcome_of_value(run, value)
         except BaseException as error:
             # SystemExit and its like are the handler's failure, not the worker's end.
@@ -227,9 +227,31 @@ class Runner:
         self._end(run, outcome)
 
     async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if run.handler.runs == "thread":
-            return await self._threads.call(run, args, kwargs)
-        return await run.handler.function(*args, **kwargs)
+        match run.handler.runs:
+            case "async":
+                return await run.handler.function(*args, **kwargs)
+            case "thread":
+                return await self._threads.call(run, args, kwargs)
+            case "process":
+                assert self._children is not None, "a crew has children"
+                return await self._children.call(run, functools.partial(self._begin, run))
+
+    def _limit(self, run: Run) -> None:
+        """Have *run* stopped at its timeout: the task's own, else the handler's, the worker's."""
+        if run.task.timeout is not None:
+            seconds = run.task.timeout
+        elif (default := run.handler.timeout or self._timeout) is not None:
+            seconds = default.total_seconds()
+        else:
+            return
+        words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
+        run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
+
+    def _begin(self, run: Run) -> None:
+        """Take note that a run has its process."""
+        if run.stop is None:
+            run.started = time.monotonic()
+            self._limit(run)
 
     def _outcome_of_value(self, run: Run, value: object) -> Outcome:
         return outcome_of_value(value, run.handler, runtime=time.monotonic() - run.started)
@@ -300,7 +322,8 @@ class Runner:
                 self._end(run, self._outcome_of_error(run, asyncio.CancelledError()))
                 return
             run.execution.cancel()
-            run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
+            patience = self._cancel_grace + (_KILL if run.handler.runs == "process" else 0)
+            run.timer = self._loop.call_later(patience, self._abandon, run)
         elif run.committing and run.missed is None:
             run.missed = stop, reason
 
