@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import faulthandler
 import gc
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 
 from celers_worker.worker import Ending, Worker
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: The guard looks this often, in seconds.
+_LOOK = 1.0
 
 
 def run_worker(worker: Worker) -> Ending:
@@ -41,7 +50,53 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _with_signals(worker: Worker) -> Ending:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop, signal.Signals(number).name)
-    return await worker.run()
+    guard = _Guard(worker)
+    guarding = asyncio.create_task(guard.stand())
+    try:
+        return await worker.run()
+    finally:
+        guarding.cancel()
+        faulthandler.cancel_dump_traceback_later()
+
+
+class _Guard:
+    """Keeps what belongs to the process from handlers that change it, by mistake or not."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._listen()
+        os.register_at_fork(after_in_child=self._forked)
+
+    async def stand(self) -> None:
+        """Look again and again."""
+        while True:
+            self._delay_the_end()
+            if [signal.getsignal(number) for number in _STOP_SIGNALS] != self._handlers:
+                self._listen()  # a worker that SIGTERM does not reach would be killed by systemd
+            await asyncio.sleep(_LOOK)
+
+    def _listen(self) -> None:
+        for number in _STOP_SIGNALS:
+            name = signal.Signals(number).name
+            self._loop.add_signal_handler(number, self._worker.stop, name)
+        self._handlers = [signal.getsignal(number) for number in _STOP_SIGNALS]
+
+    def _delay_the_end(self) -> None:
+        """Have a thread that needs no lock of Python's end the process, unless we come back.
+
+        The watchdog does it sooner and better, but it cannot run while a handler holds that lock.
+        """
+        deadline = 2 * self._worker.config.worker.loop_deadline.total_seconds()
+        if sys.__stderr__ is not None:
+            with contextlib.suppress(OSError, ValueError):  # it is closed
+                faulthandler.dump_traceback_later(deadline, exit=True, file=sys.__stderr__)
+
+    def _forked(self) -> None:
+        """A copy of this process that comes back to the event loop would work on our connections.
+
+        One that ends itself, or becomes another program, is none of our business.
+        """
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(os._exit, 0)

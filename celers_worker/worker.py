@@ -32,6 +32,7 @@ from celers_worker.core.events import (
     Events,
     ServiceFailed,
     ServiceRecovered,
+    WorkerRegistered,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
@@ -46,7 +47,7 @@ from celers_worker.services.draining import ending_of
 from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings
-from celers_worker.store import Store, make_store
+from celers_worker.store import Store, maintenance, make_store
 
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
@@ -207,6 +208,7 @@ class Worker:
         crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))
         began = time.monotonic()
         try:
+            await self._note_predecessor(store)
             for service in crew.in_order:
                 await service.start()
             crew.watchdog.start()
@@ -218,6 +220,16 @@ class Worker:
             ending = await self._wind_down(crew)
         self.events.emit(WorkerStopped(ending.released, ending.abandoned, time.monotonic() - began))
         return ending
+
+    async def _note_predecessor(self, store: Store) -> None:
+        """Tell what the supervisor saw of the worker that this one replaces: it is gone for sure.
+
+        So its tasks need not wait for the end of its lease, and poison is buried with the reason.
+        """
+        if self._link is not None and self._link.predecessor is not None:
+            worker, how = self._link.predecessor
+            with contextlib.suppress(StoreError):  # then the reaper knows less, and later
+                await store.run(maintenance.note_end, worker, how)
 
     async def _wind_down(self, crew: Crew) -> Ending:
         """Stop in bounded phases: claim no more, wait, cancel, release, flush, leave."""
@@ -270,6 +282,7 @@ class Worker:
             yield
             return
         self.events.listen(WorkerStarted, lambda event: link.tell_ready())
+        self.events.listen(WorkerRegistered, lambda event: link.tell_identity(event.worker))
         async with link.held(
             on_lost=lambda: self.stop("its supervisor is gone"),
             report=lambda: snapshot(self.metrics.registry) if self.metrics else None,

@@ -89,6 +89,7 @@ class WorkerSettings(Table, frozen=True):
     grace: Annotated[timedelta, _ANY] = timedelta(seconds=30)
     cancel_grace: Annotated[timedelta, _ANY] = timedelta(seconds=5)
     max_crashes: Annotated[int, Whole(1, MAX_RETRIES_LIMIT)] = 3
+    loop_deadline: Annotated[timedelta, _POSITIVE] = timedelta(minutes=5)
     settle_interval: Annotated[timedelta, _ANY] = timedelta(milliseconds=2)
     settle_batch: Annotated[int, Whole(1, 10_000)] = 1_000
 

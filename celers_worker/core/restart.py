@@ -30,7 +30,7 @@ _OBEDIENT = (0, -signal.SIGTERM, -signal.SIGINT)
 class Exit:
     """The end of a process: ``code`` is negative for a signal, ``worked``: it had been ready.
 
-    ``error``: why it could not even be started.
+    ``error``: why it could not even be started. ``worker``: the id that it worked under.
     """
 
     pid: int
@@ -38,6 +38,7 @@ class Exit:
     lived: timedelta
     worked: bool
     error: str | None = None
+    worker: str | None = None
 
     @property
     def how(self) -> str:

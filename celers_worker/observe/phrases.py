@@ -40,6 +40,7 @@ class Phrases:
         fact.ServiceFailed: "failed",
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
+        fact.LoopGivenUp: "given_up",
     }
 
     def __init__(self, log: Any) -> None:
@@ -201,6 +202,14 @@ class Phrases:
             "the event loop is blocked by a handler",
             seconds=round(event.seconds, 1),
             at=list(event.suspects),
+        )
+
+    def given_up(self, event: fact.LoopGivenUp) -> None:
+        self._log.error(
+            "the event loop never came back: this process ends",
+            seconds=round(event.seconds, 1),
+            at=list(event.suspects),
+            **({} if event.task is None else of(event.task)),
         )
 
     def _tell(self, task: Task, outcome: Outcome) -> None:

@@ -144,7 +144,9 @@ class Crew:
             identity,
             lease=settings.lease,
             interval=settings.heartbeat_interval.total_seconds(),
+            deadline=settings.loop_deadline,
             on_renewed=heartbeat.extended,
+            holder=runner.holder,
         )
         upkeep = (*_upkeep(work), *schedulers)
         return cls(

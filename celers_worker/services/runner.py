@@ -25,23 +25,21 @@ from celers_worker.core.events import (
 from celers_worker.core.host import Host
 from celers_worker.core.outcome import (
     NOTHING,
-    Cancelled,
     Dead,
     Expired,
     Outcome,
     Release,
     Settlement,
     failure_of,
-    outcome_of_failure,
-    outcome_of_value,
 )
 from celers_worker.core.registry import Registry
 from celers_worker.core.task import Task
 from celers_worker.services.children import Children
+from celers_worker.services.executors import Executors
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
-from celers_worker.services.run import Run, Settles, Stop
+from celers_worker.services.run import Run, Settles, Stop, outcome_of_raise, outcome_of_return
 from celers_worker.services.threads import Threads
 
 #: A process that does not end in its grace is killed, and gone within so many seconds.
@@ -79,8 +77,7 @@ class Runner:
         self._settler = settler
         self._cancel_grace = cancel_grace
         self._timeout = timeout
-        self._threads = Threads(threads)
-        self._children = children
+        self._executors = Executors(Threads(threads), children)
         self._isolation = Isolation(max_crashes)
         self._lanes = Lanes(self._execute, limit=permits.total)
         self._quiet = False
@@ -112,6 +109,12 @@ class Runner:
     def isolating(self) -> bool:
         """Whether a suspect runs, or waits to run, alone: then nothing else should be claimed."""
         return self._isolation.closed
+
+    def holder(self) -> Task | None:
+        """The task whose handler runs on the event loop right now; to be asked by a thread."""
+        lane = asyncio.current_task(self._loop)
+        holding = (run for run in list(self.runs.values()) if run.execution is lane)
+        return next((run.task for run in holding if lane is not None and not run.settled), None)
 
     def admit_suspect(self) -> None:
         """Start the suspect that waits if nothing else runs, or it has waited long enough.
@@ -147,8 +150,7 @@ class Runner:
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
         self._quiet = True
-        without_process = [] if self._children is None else self._children.waiting
-        for run in [*self._lanes.ahead, *without_process]:
+        for run in [*self._lanes.ahead, *self._executors.waiting]:
             self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
 
     async def idle(self, seconds: float) -> bool:
@@ -177,9 +179,7 @@ class Runner:
 
     def close(self) -> None:
         """Take no more work. Threads that run are not waited for, processes are killed."""
-        self._threads.close()
-        if self._children is not None:
-            self._children.kill()
+        self._executors.close()
 
     # --- a run ---
 
@@ -220,21 +220,15 @@ class Runner:
                 value = await run.handler.function(*args, **kwargs)
             else:
                 value = await self._call(run, args, kwargs)
-            outcome = NOTHING if value is None else self._outcome_of_value(run, value)
+            outcome = NOTHING if value is None else outcome_of_return(run, value)
         except BaseException as error:
             # SystemExit and its like are the handler's failure, not the worker's end.
-            outcome = self._outcome_of_error(run, error)
+            outcome = outcome_of_raise(run, error)
         self._end(run, outcome)
 
     async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        match run.handler.runs:
-            case "async":
-                return await run.handler.function(*args, **kwargs)
-            case "thread":
-                return await self._threads.call(run, args, kwargs)
-            case "process":
-                assert self._children is not None, "a crew has children"
-                return await self._children.call(run, functools.partial(self._begin, run))
+        begin = functools.partial(self._begin, run)
+        return await self._executors.call(run, args, kwargs, begin)
 
     def _limit(self, run: Run) -> None:
         """Have *run* stopped at its timeout: the task's own, else the handler's, the worker's."""
@@ -252,24 +246,6 @@ class Runner:
         if run.stop is None:
             run.started = time.monotonic()
             self._limit(run)
-
-    def _outcome_of_value(self, run: Run, value: object) -> Outcome:
-        return outcome_of_value(value, run.handler, runtime=time.monotonic() - run.started)
-
-    def _outcome_of_error(self, run: Run, error: BaseException) -> Outcome:
-        match run.stop:
-            case Stop.TIMEOUT:
-                return self._outcome_of_failure(run, TimeoutError(run.reason))
-            case Stop.CANCEL:
-                return Cancelled(run.reason)
-            case Stop.SHUTDOWN | Stop.LEASE_LOST:
-                return Release(reason=run.reason)
-            case None:
-                return self._outcome_of_failure(run, error)
-
-    def _outcome_of_failure(self, run: Run, error: BaseException) -> Outcome:
-        runtime = time.monotonic() - run.started
-        return outcome_of_failure(run.task, error, run.handler, runtime=runtime)
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.timer is not None:
@@ -319,7 +295,7 @@ class Runner:
             if run.timer is not None:
                 run.timer.cancel()
             if run.execution is None:  # it waits for its turn
-                self._end(run, self._outcome_of_error(run, asyncio.CancelledError()))
+                self._end(run, outcome_of_raise(run, asyncio.CancelledError()))
                 return
             run.execution.cancel()
             patience = self._cancel_grace + (_KILL if run.handler.runs == "process" else 0)
@@ -329,7 +305,7 @@ class Runner:
 
     def _abandon(self, run: Run) -> None:
         if not run.settled:
-            self._settle(run, self._outcome_of_error(run, asyncio.CancelledError()))
+            self._settle(run, outcome_of_raise(run, asyncio.CancelledError()))
             self._events.emit(TaskAbandoned(run.task, run.reason))
 
     # --- tasks that are not run ---

@@ -7,11 +7,11 @@ import ctypes
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -161,13 +161,17 @@ def tells(file: str, context: Context) -> tuple[int, str, str]:
     return context.attempt, context.queue, context.idempotency_key
 
 
+def write(file: str, text: str) -> None:
+    Path(file).write_text(text)
+
+
 @app.task(runs="process", max_retries=0)
 async def waits(file: str, context: Context) -> str:
-    Path(file).write_text(str(os.getpid()))
+    write(file, str(os.getpid()))
     try:
         await asyncio.sleep(300)
     except asyncio.CancelledError:
-        Path(file).write_text("cleaned up")
+        write(file, "cleaned up")
         raise
     return "never"
 
@@ -189,27 +193,22 @@ def stubborn(file: str) -> None:
             continue
 
 
+SPOILING: dict[str, Callable[[], object]] = {
+    "directory": lambda: os.chdir("/"),
+    "umask": lambda: os.umask(0o12),
+    "environment": lambda: os.environ.update(SPOILT="yes"),
+    "signals": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    "logging": lambda: logging.disable(),
+    "thread": lambda: threading.Thread(target=time.sleep, args=(300,), daemon=True).start(),
+    "child": lambda: subprocess.Popen(["sleep", "300"]),
+    "descriptors": lambda: os.closerange(0, 51),
+    "fork": os.fork,
+    "nothing": lambda: None,
+}
+
+
 @app.task(runs="process")
 def spoils(how: str) -> int:
-    match how:
-        case "directory":
-            os.chdir("/")
-        case "umask":
-            os.umask(0o12)
-        case "environment":
-            os.environ["SPOILT"] = "yes"
-        case "signals":
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        case "logging":
-            logging.disable()
-        case "thread":
-            threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
-        case "child":
-            subprocess.Popen(["sleep", "300"])
-        case "descriptors":
-            os.closerange(0, 51)
-        case "fork":
-            os.fork()
-        case "nothing":
-            socket.socketpair()
-    return os.getpid()
+    pid = os.getpid()
+    SPOILING[how]()
+    return pid
