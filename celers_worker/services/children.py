@@ -125,6 +125,7 @@ class Children:
                 return outcome  # it was quicker
             raise
         finally:
+            run.context.on_stop(lambda: None)  # the child may have another run by then
             if not talking.done():
                 child.kill("its run was cancelled")
 
@@ -196,7 +197,11 @@ class Children:
             why = f"no process could be started: {error.strerror}"
             raise Decided(Release(_LATER, why)) from error
         self._all.add(child)
-        await child.open(self._nursery.setup)
+        try:
+            await child.open(self._nursery.setup)
+        except BaseException:
+            self._let_go(child, "its run was cancelled")
+            raise
         return child
 
     def _let_go(self, child: Child, why: str) -> None:

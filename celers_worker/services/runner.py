@@ -246,6 +246,8 @@ class Runner:
         if run.stop is None:
             run.started = time.monotonic()
             self._limit(run)
+            if (soft := run.handler.soft_timeout) is not None:
+                self._loop.call_later(soft.total_seconds(), run.context.stop)
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.timer is not None:
