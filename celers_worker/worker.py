@@ -81,13 +81,13 @@ class Worker:
         *link* leads to the supervisor of this process, which serves the metrics.
         """
         self.events = events or Events()
-        self.config = config
         self._until = until
         self._fail_fast = fail_fast
         self._link = link
         self._upkeep = upkeep
         # What its handlers enqueue goes to the database that it serves, and is counted.
         app.client.config = config
+        self.config = app.client.config
         app.client.events = self.events
         self._app = app
         self._stop = asyncio.Event()

@@ -16,6 +16,7 @@ from msgspec import structs
 from celers_worker.app.waiting import Waiting
 from celers_worker.config import Config, load_config
 from celers_worker.config.tables import HandlerSettings
+from celers_worker.config.url import anchored_url
 from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.core.events import Events, TasksEnqueued
@@ -116,6 +117,9 @@ class Client:
     def config(self, config: Config) -> None:
         if config.database.url != self._shared_url:
             self._engine = self._sync_engine = None
+            # A handler may change the directory, and what it enqueues then should be found.
+            if (url := anchored_url(config.database.url)) != config.database.url:
+                config = structs.replace(config, database=structs.replace(config.database, url=url))
         self._config = config
         self._configured.clear()
         self._url = None
