@@ -75,10 +75,13 @@ class _Guard:
             self._delay_the_end()
             if [signal.getsignal(number) for number in _STOP_SIGNALS] != self._handlers:
                 self._listen()  # a worker that SIGTERM does not reach would be killed by systemd
+            if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # nobody learns how one ended
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             await asyncio.sleep(_LOOK)
 
     def _listen(self) -> None:
         for number in _STOP_SIGNALS:
+            self._loop.remove_signal_handler(number)  # or uvloop would wait for ever to close
             name = signal.Signals(number).name
             self._loop.add_signal_handler(number, self._worker.stop, name)
         self._handlers = [signal.getsignal(number) for number in _STOP_SIGNALS]

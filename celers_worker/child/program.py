@@ -15,6 +15,7 @@ def main() -> None:
     # The worker says when to end. Not SIG_IGN, which programs that are started here would inherit.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignored)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a handler in the worker may ignore it
     end = out_of_reach(end)
     die_with(worker, pipe)
 

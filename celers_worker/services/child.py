@@ -43,6 +43,7 @@ class Child:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.killed: str | None = None
         """Why we have killed it."""
+        self._stolen = False
         self._end, theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -76,6 +77,7 @@ class Child:
         try:
             return os.waitid(os.P_PID, self.pid, waits) is None
         except ChildProcessError:  # a handler of this worker has waited for whatever child
+            self._stolen = True
             return False
 
     async def open(self, setup: wire.Setup) -> None:
@@ -125,6 +127,8 @@ class Child:
         await self._until(time.monotonic() + _END)
         code = self._process.poll()
         self._close()
+        if self._stolen:
+            return "a handler of the worker has taken its exit status"
         return "it cannot be killed" if code is None else described(code)
 
     async def watch(self, limit: int) -> None:
