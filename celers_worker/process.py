@@ -15,6 +15,8 @@ from collections.abc import Callable
 from celers_worker.worker import Ending, Worker
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: The loop may take so long to close, in seconds, before the process ends without it.
+_LONGEST_CLOSE = 5.0
 #: The guard looks this often, in seconds.
 _LOOK = 1.0
 
@@ -37,7 +39,16 @@ def run_worker(worker: Worker) -> Ending:
     finally:
         # Closing waits for every coroutine, and those that were abandoned do not end.
         if ending is None or not ending.abandoned:
-            runner.close()
+            _close(runner)
+
+
+def _close(runner: asyncio.Runner) -> None:
+    """Close the loop, not for ever: a handler may have broken it, and all is settled."""
+    end = threading.Timer(_LONGEST_CLOSE, os._exit, (0,))
+    end.daemon = True
+    end.start()
+    runner.close()
+    end.cancel()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
