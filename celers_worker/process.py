@@ -17,6 +17,8 @@ from celers_worker.worker import Ending, Worker
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: The loop may take so long to close, in seconds, before the process ends without it.
 _LONGEST_CLOSE = 5.0
+#: So much longer than the loop Python's lock may be held, in seconds.
+_LOCKED = 60.0
 #: The guard looks this often, in seconds.
 _LOOK = 1.0
 
@@ -101,8 +103,9 @@ class _Guard:
         """Have a thread that needs no lock of Python's end the process, unless we come back.
 
         The watchdog does it sooner and better, but it cannot run while a handler holds that lock.
+        A process that was frozen for so long ends too; its lease is gone anyway.
         """
-        deadline = 2 * self._worker.config.worker.loop_deadline.total_seconds()
+        deadline = self._worker.config.worker.loop_deadline.total_seconds() + _LOCKED
         if sys.__stderr__ is not None:
             with contextlib.suppress(OSError, ValueError):  # it is closed
                 faulthandler.dump_traceback_later(deadline, exit=True, file=sys.__stderr__)
@@ -112,5 +115,5 @@ class _Guard:
 
         One that ends itself, or becomes another program, is none of our business.
         """
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._thread and not self._loop.is_closed():
             self._loop.call_soon(os._exit, 0)

@@ -239,7 +239,8 @@ def test_poison_ends_with_its_reason_its_last_worker_and_the_exit_status(
     def scenario(project: Project) -> None:
         [poison] = project.enqueue([beasts.poison.call()])
         others = good_ones(project)
-        keeper(project, "--processes", "2", "--name", "web")
+        # Longer than the test: the supervisor saw the ends, so nobody waits for leases to run out.
+        keeper(project, "--processes", "2", "--name", "web", lease="5m", heartbeat_interval="1s")
 
         views = eventually_sync(lambda: ended(project, [poison, *others]), within=LONG)
 
