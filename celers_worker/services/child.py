@@ -24,6 +24,8 @@ from celers_worker.core.size import format_size
 _LOOK = 0.1
 #: What is killed ends within so many seconds, unless the kernel itself holds it.
 _END = 10.0
+#: Its exit status comes after the end of its connection, mostly at once; a core takes its time.
+_LAST = 2.0
 #: What is let go may take so long to end by itself, in seconds.
 _FAREWELL = 2.0
 
@@ -44,6 +46,7 @@ class Child:
         self.killed: str | None = None
         """Why we have killed it."""
         self._stolen = False
+        self._exhausted = False
         self._end, theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -120,7 +123,7 @@ class Child:
 
     async def ended(self) -> str:
         """See it end, with what it has started, and return how, in words."""
-        await self._until(time.monotonic() + _LOOK)  # its end closes the connection a bit earlier
+        await self._until(time.monotonic() + _LAST)
         if self.lives:
             self.kill("it has closed its connection to the worker")
         self._kill_group()
@@ -136,13 +139,14 @@ class Child:
         while True:
             used = _memory_of(self.pid)
             if used > limit:
+                self._exhausted = True
                 self.kill(f"the run used more than its memory of {format_size(limit)}")
                 return
             await asyncio.sleep(_LOOK)
 
     def lost(self, how: str) -> Exception:
         """What the run that it had is told to have failed of, if it ended so."""
-        if self.killed is not None and "memory" in self.killed:
+        if self._exhausted:
             return MemoryError(self.killed)
         if self.killed is None:
             perhaps = "; the kernel kills so when memory runs out" if how == "SIGKILL" else ""
@@ -150,10 +154,12 @@ class Child:
         return ProcessLost(f"its process was killed: {self.killed}")
 
     def _kill_group(self) -> None:
-        # Until it is reaped its number is its own; after that this is not called.
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+        # Until it is reaped its number is its own. If somebody else has reaped it, its keeper kills
+        # what is left, as soon as the pipe is closed.
+        if not self.lives and (self._stolen or self._process.returncode is not None):
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def _until(self, end: float) -> None:
         pause = 0.001
