@@ -17,10 +17,15 @@ from typing import Self
 
 #: ``place:descriptor``; the supervisor sets it for a process that it starts.
 VARIABLE = "_CELERS_PROCESS"
+#: ``id how``: the worker that this process replaces, and how it ended.
+PREDECESSOR = "_CELERS_PREDECESSOR"
 #: What the supervisor says.
 TURN = b"\n"
-#: What the worker says first. Every other message is a snapshot of its metrics.
+#: What the worker says first.
 READY = b""
+#: Before the id that it works under, whenever that changes. Every other message is a snapshot of
+#: its metrics.
+IDENTITY = b"worker "
 
 #: Snapshots are this far apart, in seconds: a process killed by -9 loses so much of its counts.
 _INTERVAL = 1.0
@@ -30,10 +35,16 @@ _LENGTH = struct.Struct("!I")
 
 
 class Link:
-    """The worker's side. ``place`` counts the processes of a supervisor from 1."""
+    """The worker's side. ``place`` counts the processes of a supervisor from 1.
 
-    def __init__(self, place: int, end: socket.socket) -> None:
+    ``predecessor``: the id of the worker that this one replaces, and how it ended.
+    """
+
+    def __init__(
+        self, place: int, end: socket.socket, predecessor: tuple[str, str] | None = None
+    ) -> None:
         self.place = place
+        self.predecessor = predecessor
         self._end = end
         self._writer: asyncio.StreamWriter | None = None
 
@@ -48,7 +59,9 @@ class Link:
             return None
         place, descriptor = map(int, text.split(":"))
         os.set_inheritable(descriptor, False)
-        return cls(place, socket.socket(fileno=descriptor))
+        worker, _, how = os.environ.pop(PREDECESSOR, "").partition(" ")
+        predecessor = (worker, how) if worker else None
+        return cls(place, socket.socket(fileno=descriptor), predecessor)
 
     def await_turn(self) -> bool:
         """Block until the supervisor lets this process begin; False: it is gone."""
@@ -79,6 +92,10 @@ class Link:
     def tell_ready(self) -> None:
         """Say that the worker works."""
         self._send(READY)
+
+    def tell_identity(self, worker: str) -> None:
+        """Say under which id the worker works from now on."""
+        self._send(IDENTITY + worker.encode())
 
     async def _report(self, report: Callable[[], bytes | None]) -> None:
         last = None

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import faulthandler
 import gc
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 
 from celers_worker.worker import Ending, Worker
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: The loop may take so long to close, in seconds, before the process ends without it.
+_LONGEST_CLOSE = 5.0
+#: So much longer than the loop Python's lock may be held, in seconds.
+_LOCKED = 60.0
+#: The guard looks this often, in seconds.
+_LOOK = 1.0
 
 
 def run_worker(worker: Worker) -> Ending:
@@ -28,7 +41,16 @@ def run_worker(worker: Worker) -> Ending:
     finally:
         # Closing waits for every coroutine, and those that were abandoned do not end.
         if ending is None or not ending.abandoned:
-            runner.close()
+            _close(runner)
+
+
+def _close(runner: asyncio.Runner) -> None:
+    """Close the loop, not for ever: a handler may have broken it, and all is settled."""
+    end = threading.Timer(_LONGEST_CLOSE, os._exit, (0,))
+    end.daemon = True
+    end.start()
+    runner.close()
+    end.cancel()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -41,7 +63,57 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _with_signals(worker: Worker) -> Ending:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop, signal.Signals(number).name)
-    return await worker.run()
+    guard = _Guard(worker)
+    guarding = asyncio.create_task(guard.stand())
+    try:
+        return await worker.run()
+    finally:
+        guarding.cancel()
+        faulthandler.cancel_dump_traceback_later()
+
+
+class _Guard:
+    """Keeps what belongs to the process from handlers that change it, by mistake or not."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._listen()
+        os.register_at_fork(after_in_child=self._forked)
+
+    async def stand(self) -> None:
+        """Look again and again."""
+        while True:
+            self._delay_the_end()
+            if [signal.getsignal(number) for number in _STOP_SIGNALS] != self._handlers:
+                self._listen()  # a worker that SIGTERM does not reach would be killed by systemd
+            if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # nobody learns how one ended
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            await asyncio.sleep(_LOOK)
+
+    def _listen(self) -> None:
+        for number in _STOP_SIGNALS:
+            self._loop.remove_signal_handler(number)  # or uvloop would wait for ever to close
+            name = signal.Signals(number).name
+            self._loop.add_signal_handler(number, self._worker.stop, name)
+        self._handlers = [signal.getsignal(number) for number in _STOP_SIGNALS]
+
+    def _delay_the_end(self) -> None:
+        """Have a thread that needs no lock of Python's end the process, unless we come back.
+
+        The watchdog does it sooner and better, but it cannot run while a handler holds that lock.
+        A process that was frozen for so long ends too; its lease is gone anyway.
+        """
+        deadline = self._worker.config.worker.loop_deadline.total_seconds() + _LOCKED
+        if sys.__stderr__ is not None:
+            with contextlib.suppress(OSError, ValueError):  # it is closed
+                faulthandler.dump_traceback_later(deadline, exit=True, file=sys.__stderr__)
+
+    def _forked(self) -> None:
+        """A copy of this process that comes back to the event loop would work on our connections.
+
+        One that ends itself, or becomes another program, is none of our business.
+        """
+        if threading.get_ident() == self._thread and not self._loop.is_closed():
+            self._loop.call_soon(os._exit, 0)

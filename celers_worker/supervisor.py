@@ -91,9 +91,9 @@ class Supervisor:
 
     async def _keep(self, place: int) -> None:
         """See to it that there is a process in this place, until everybody ends."""
-        deaths = 0
+        deaths, ended = 0, None
         while not self._stopping.is_set():
-            ended = await self._live(place)
+            ended = await self._live(place, ended)
             verdict = self._restarts.verdict(
                 ended,
                 deaths=deaths,
@@ -110,10 +110,10 @@ class Supervisor:
                 case Replace(pause, deaths):
                     await self._pause(place, ended, pause)
 
-    async def _live(self, place: int) -> Exit:
-        """The whole life of one process."""
+    async def _live(self, place: int, before: Exit | None) -> Exit:
+        """The whole life of one process; *before*: how the one ended that it replaces."""
         try:
-            process = _Process(place, self._command)
+            process = _Process(place, self._command, before)
         except OSError as error:  # no memory, too many processes
             return Exit(0, -1, timedelta(0), worked=False, error=f"not started: {error.strerror}")
         self._processes[place] = process
@@ -140,6 +140,8 @@ class Supervisor:
             if message == link.READY:
                 process.ready = True
                 self._works.set()
+            elif message.startswith(link.IDENTITY):
+                process.worker = message.removeprefix(link.IDENTITY).decode()
             elif self._metrics is not None:
                 self._metrics.combined.update(process.place, message)
 
@@ -195,9 +197,10 @@ class Supervisor:
 class _Process:
     """One worker process. Raises OSError if the system does not give one."""
 
-    def __init__(self, place: int, command: Sequence[str]) -> None:
+    def __init__(self, place: int, command: Sequence[str], before: Exit | None) -> None:
         self.place = place
         self.ready = False
+        self.worker: str | None = None
         self.ended = asyncio.Event()
         self.end, other = socket.socketpair()
         self._began = time.monotonic()
@@ -206,7 +209,7 @@ class _Process:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
-                    env={**os.environ, link.VARIABLE: f"{place}:{other.fileno()}"},
+                    env={**os.environ, **_told(before), link.VARIABLE: f"{place}:{other.fileno()}"},
                     pass_fds=[other.fileno()],
                     start_new_session=True,
                 )
@@ -226,7 +229,16 @@ class _Process:
     def exit(self) -> Exit:
         """How it ended."""
         lived = timedelta(seconds=time.monotonic() - self._began)
-        return Exit(self._process.pid, self._process.returncode, lived, self.ready)
+        return Exit(
+            self._process.pid, self._process.returncode, lived, self.ready, worker=self.worker
+        )
+
+
+def _told(before: Exit | None) -> dict[str, str]:
+    """What a process is told of the one that it replaces: it can say what became of its tasks."""
+    if before is None or before.worker is None:
+        return {}
+    return {link.PREDECESSOR: f"{before.worker} {before.how}"}
 
 
 @contextlib.contextmanager

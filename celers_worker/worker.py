@@ -25,12 +25,14 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from celers_worker.app import Celers
+from celers_worker.app.locating import module_of
 from celers_worker.config import Config
 from celers_worker.core.errors import StoreError, Unavailable
 from celers_worker.core.events import (
     Events,
     ServiceFailed,
     ServiceRecovered,
+    WorkerRegistered,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
@@ -45,7 +47,7 @@ from celers_worker.services.draining import ending_of
 from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings
-from celers_worker.store import Store, make_store
+from celers_worker.store import Store, maintenance, make_store
 
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
@@ -81,13 +83,13 @@ class Worker:
         *link* leads to the supervisor of this process, which serves the metrics.
         """
         self.events = events or Events()
-        self.config = config or app.client.own_config
         self._until = until
         self._fail_fast = fail_fast
         self._link = link
         self._upkeep = upkeep
         # What its handlers enqueue goes to the database that it serves, and is counted.
-        app.client.config = self.config
+        app.client.config = config or app.client.own_config
+        self.config = app.client.config
         app.client.events = self.events
         self._app = app
         self._stop = asyncio.Event()
@@ -202,12 +204,14 @@ class Worker:
                     resources=resources,
                 ),
                 middleware=extensions.middleware,
+                modules={one.name: module_of(one) for one in registry if one.runs == "process"},
                 schedules=self._app.schedules.effective(self.config) if for_ever else None,
             )
         )
         crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))
         began = time.monotonic()
         try:
+            await self._note_predecessor(store)
             for service in crew.in_order:
                 await service.start()
             crew.watchdog.start()
@@ -220,6 +224,16 @@ class Worker:
         self.events.emit(WorkerStopped(ending.released, ending.abandoned, time.monotonic() - began))
         return ending
 
+    async def _note_predecessor(self, store: Store) -> None:
+        """Tell what the supervisor saw of the worker that this one replaces: it is gone for sure.
+
+        So its tasks need not wait for the end of its lease, and poison is buried with the reason.
+        """
+        if self._link is not None and self._link.predecessor is not None:
+            worker, how = self._link.predecessor
+            with contextlib.suppress(StoreError):  # then the reaper knows less, and later
+                await store.run(maintenance.note_end, worker, how)
+
     async def _wind_down(self, crew: Crew) -> Ending:
         """Stop in bounded phases: claim no more, wait, cancel, release, flush, leave."""
         worker = self.config.worker
@@ -231,6 +245,7 @@ class Worker:
         crew.runner.stop_all("the worker is stopping")
         await self._unless_hurried(crew.runner.idle(worker.cancel_grace.total_seconds() + 0.5))
         crew.runner.abandon_all()
+        await crew.children.dismiss()
         crew.runner.close()
         for service in crew.upkeep:
             await service.stop()
@@ -270,6 +285,7 @@ class Worker:
             yield
             return
         self.events.listen(WorkerStarted, lambda event: link.tell_ready())
+        self.events.listen(WorkerRegistered, lambda event: link.tell_identity(event.worker))
         async with link.held(
             on_lost=lambda: self.stop("its supervisor is gone"),
             report=lambda: snapshot(self.metrics.registry) if self.metrics else None,

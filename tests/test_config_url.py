@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celers_worker.config import redact_url
-from celers_worker.config.url import SCHEMES, has_password, url_problems
+from celers_worker.config.url import SCHEMES, anchored_url, has_password, url_problems
 
 
 @pytest.mark.parametrize(
@@ -127,3 +128,19 @@ def test_a_wrong_url_is_refused_with_what_to_write_instead(url, problem):
 )
 def test_a_url_has_a_password_or_not(url, expected):
     assert has_password(url) is expected
+
+
+def test_a_relative_file_stays_the_same_wherever_the_process_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert anchored_url("sqlite:///celers.db") == f"sqlite:///{tmp_path}/celers.db"
+    assert anchored_url("sqlite:///a/b.db?mode=ro") == f"sqlite:///{tmp_path}/a/b.db?mode=ro"
+    for url in (
+        "sqlite:////var/lib/celers.db",
+        "sqlite:///:memory:",
+        "sqlite://",
+        "memory://test",
+        "postgresql://user@host/name",
+    ):
+        assert anchored_url(url) == url

@@ -6,7 +6,7 @@ from collections.abc import (
     Callable,
     Mapping,
 )
-from typing import Any, Literal, TypeVar, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from celers_worker.app.client import Client
 from celers_worker.app.declared import DeclaredTask
@@ -14,7 +14,9 @@ from celers_worker.app.declaring import (
     TaskDecorator,
     check_backoff,
     check_concurrency,
+    check_memory,
     check_positive,
+    check_resources,
     check_soft_timeout,
     executor_of,
 )
@@ -27,7 +29,7 @@ from celers_worker.core.backoff import Backoff
 from celers_worker.core.codec import CodecChoice, check_codec
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
-from celers_worker.core.handler import Handler, split_context
+from celers_worker.core.handler import Executor, Handler, split_context
 from celers_worker.core.middleware import (
     Middleware,
     Permit,
@@ -43,6 +45,7 @@ from celers_worker.core.options import (
 )
 from celers_worker.core.retry import Errors, RetryPolicy, exception_classes
 from celers_worker.core.routing import Route
+from celers_worker.core.size import Size
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE
 
 R = TypeVar("R")
@@ -86,7 +89,8 @@ class Celers(Producer):
         dead_on: Errors = (),
         backoff_on: Mapping[type[BaseException], Backoff | str] | None = None,
         concurrency: int | None = None,
-        runs: Literal["async", "thread"] | None = None,
+        runs: Executor | None = None,
+        memory: Size | None = None,
         permit: Permit | PermitFunction | None = None,
         version: int = 1,
         raises: Errors = (),
@@ -102,12 +106,14 @@ class Celers(Producer):
         ``backoff.exponential("2s")``, or its text. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
         many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
-        functions in threads. *soft_timeout*: after it ``context.stopped`` is true. *permit*: an
-        async context manager of the context, around each run; it may raise Snooze, Retry, Cancel,
-        Dead or Complete instead of letting the task run. *version*: of its arguments; tasks of
-        another version are not its. *raises*: exceptions that whoever waits for a result is given
-        as they were. *result_ttl*: how long results are kept, 0 for not at all. *codec*: "raw" for
-        bytes, or an object of yours; else JSON.
+        functions in threads; "process": either kind in a process of its own, which is killed at its
+        timeout, and when it uses more *memory* ("512MB") than that; see docs/handlers.md.
+        *soft_timeout*: after it ``context.stopped`` is true. *permit*: an async context manager of
+        the context, around each run; it may raise Snooze, Retry, Cancel, Dead or Complete instead
+        of letting the task run. *version*: of its arguments; tasks of another version are not its.
+        *raises*: exceptions that whoever waits for a result is given as they were. *result_ttl*:
+        how long results are kept, 0 for not at all. *codec*: "raw" for bytes, or an object of
+        yours; else JSON.
 
         *schedule* (a cron expression, on the clocks of *timezone*) or *every* enqueue the task
         without arguments, by a schedule that is called as the task; for more see ``schedule``.
@@ -125,10 +131,11 @@ class Celers(Producer):
         def declare(function: Callable[..., Any]) -> DeclaredTask[..., Any]:
             signature, context_parameter = split_context(function)
             signature, resources = split_resources(signature)
+            executor = executor_of(function, runs)
             handler = Handler(
                 name=versioned(check_task_name(name or function.__name__), version),
                 function=function,
-                runs=executor_of(function, runs),
+                runs=executor,
                 queue=check_queue_name(queue),
                 priority=check_priority(priority) or 0,
                 max_retries=cast(int, check_max_retries(max_retries)),
@@ -136,8 +143,9 @@ class Celers(Producer):
                 retry=policy,
                 concurrency=check_concurrency(concurrency),
                 soft_timeout=check_soft_timeout(soft_timeout, timeout),
+                memory=check_memory(memory, executor),
                 permit=None if permit is None else as_context_manager(permit, "permit"),
-                resources=resources,
+                resources=check_resources(resources, executor, function.__qualname__),
                 signature=signature,
                 context_parameter=context_parameter,
                 raises=exception_classes(raises, of=Exception),

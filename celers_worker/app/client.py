@@ -22,7 +22,8 @@ from celers_worker.app.transactional import (
 )
 from celers_worker.app.waiting import Waiting
 from celers_worker.config import Config, load_config
-from celers_worker.core.errors import Unavailable
+from celers_worker.config.url import anchored_url
+from celers_worker.core.errors import CelersError, Unavailable
 from celers_worker.core.events import Events, TasksEnqueued
 from celers_worker.core.handler import Handler
 from celers_worker.core.middleware import (
@@ -82,6 +83,7 @@ class Client:
         """The handlers of the application: what it declares tells how to read its results."""
         self.events = Events()
         """Told of what this application enqueues; a worker puts its own here."""
+        self._sealed: str | None = None
         self._lock = threading.Lock()
         self._own_routes: list[Route] = []
         self._own_capacities: dict[str, int] = {}
@@ -125,6 +127,9 @@ class Client:
     def config(self, config: Config) -> None:
         if config.database.url != self._shared_url:
             self._engine = self._sync_engine = None
+            # A handler may change the directory, and what it enqueues then should be found.
+            if (url := anchored_url(config.database.url)) != config.database.url:
+                config = structs.replace(config, database=structs.replace(config.database, url=url))
         self._config = config
         self._configured.clear()
         self._url = None
@@ -176,6 +181,10 @@ class Client:
         """*options* with the queue of a route for *name*, for a task whose handler is elsewhere."""
         queue = self.routes.queue_of(name)
         return options if queue is None else options.over(Options(queue=queue))
+
+    def seal(self, reason: str) -> None:
+        """From now on refuse to open a store, for *reason*: there is no database here."""
+        self._sealed = reason
 
     async def store(self) -> Store:
         """The store of the running loop. Raises StoreError or SchemaError when it cannot open."""
@@ -280,14 +289,20 @@ class Client:
         return prepared
 
     def _make_store(self) -> Store:
+        self._check_seal()
         if self._engine is not None:
             return shared.SharedStore(self._engine, self.options)
         return make_store(self.url, self.options)
 
     def _make_direct_store(self) -> DirectStore:
+        self._check_seal()
         if self._sync_engine is not None:
             return shared.SharedDirectStore(self._sync_engine, self.options)
         return make_direct_store(self.url, self.options)
+
+    def _check_seal(self) -> None:
+        if self._sealed is not None:
+            raise CelersError(self._sealed)
 
     def _tell(self, tasks: Sequence[NewTask], began: float) -> None:
         if self.events.wants(TasksEnqueued):

@@ -26,6 +26,7 @@ def with_settings(handler: Handler, config: Config, routes: Routes) -> Handler:
         handler,
         concurrency=settings.concurrency or handler.concurrency,
         timeout=settings.timeout or handler.timeout,
+        memory=settings.memory or handler.memory if handler.runs == "process" else None,
         max_retries=handler.max_retries if retries is None else retries,
         max_arguments=config.limits.arguments,
         max_result=config.limits.result,

@@ -53,6 +53,11 @@ class DeclaredTask(Generic[P, R]):
         return self.handler.name
 
     @property
+    def client(self) -> Client:
+        """What its application asks the database by."""
+        return self._client
+
+    @property
     def options(self) -> Options:
         """What ``with_`` has set."""
         return self._options

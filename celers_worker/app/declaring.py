@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect as introspection
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from celers_worker.app.declared import DeclaredTask
 from celers_worker.core.backoff import Backoff
@@ -13,7 +13,9 @@ from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.context import Context
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
+from celers_worker.core.handler import Executor
 from celers_worker.core.options import check_timeout
+from celers_worker.core.size import Size, parse_size
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,11 +42,13 @@ class TaskDecorator:
         return self._declare(function)
 
 
-def executor_of(function: Callable[..., Any], wanted: str | None) -> Literal["async", "thread"]:
+def executor_of(function: Callable[..., Any], wanted: str | None) -> Executor:
     """Return where *function* runs, or raise ConfigurationError if it cannot run as *wanted*."""
     is_async = introspection.iscoroutinefunction(function)
+    if wanted == "process":
+        return "process"
     if wanted not in (None, "async", "thread"):
-        raise ConfigurationError(f'runs is {wanted!r}: it must be "async" or "thread".')
+        raise ConfigurationError(f'runs is {wanted!r}: it must be "async", "thread" or "process".')
     if wanted == "async" and not is_async:
         raise ConfigurationError(
             f'{function.__qualname__} is no coroutine function, so it cannot have runs="async".'
@@ -54,6 +58,27 @@ def executor_of(function: Callable[..., Any], wanted: str | None) -> Literal["as
             f'{function.__qualname__} is a coroutine function, so it cannot have runs="thread".'
         )
     return "async" if is_async else "thread"
+
+
+def check_memory(value: Size | None, runs: Executor) -> int | None:
+    """Return the bytes that a run may use, or raise ConfigurationError."""
+    if value is None:
+        return None
+    if runs != "process":
+        raise ConfigurationError(
+            f'memory is {value!r}, but only a process has memory of its own: add runs="process".'
+        )
+    return parse_size(value, name="memory")
+
+
+def check_resources(resources: Mapping[str, str], runs: Executor, name: str) -> dict[str, str]:
+    """Return the resources of a handler, or raise ConfigurationError if it cannot have them."""
+    if resources and runs == "process":
+        raise ConfigurationError(
+            f'{name} has runs="process" and wants the resource {next(iter(resources.values()))!r}: '
+            "the lifespan opens it in another process. Open what it needs in the handler."
+        )
+    return dict(resources)
 
 
 def check_soft_timeout(value: Duration | None, timeout: Duration | None) -> timedelta | None:

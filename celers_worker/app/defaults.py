@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from celers_worker.core.backoff import Backoff
 from celers_worker.core.codec import CodecChoice
 from celers_worker.core.duration import Duration
+from celers_worker.core.handler import Executor
+from celers_worker.core.size import Size
 
 if TYPE_CHECKING:
     from celers_worker.app.celers import Celers
@@ -27,7 +29,8 @@ class Declarations(TypedDict, total=False):
     dead_on: type[BaseException] | Iterable[type[BaseException]]
     backoff_on: Mapping[type[BaseException], Backoff | str] | None
     concurrency: int | None
-    runs: Literal["async", "thread"] | None
+    runs: Executor | None
+    memory: Size | None
     permit: Callable[..., Any] | None
     version: int
     raises: type[BaseException] | Iterable[type[BaseException]]

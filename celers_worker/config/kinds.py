@@ -13,6 +13,7 @@ from celers_worker.core.backoff_text import parse_backoff
 from celers_worker.core.duration import format_duration, parse_duration
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.names import check_queue_name, nearest
+from celers_worker.core.size import format_size, parse_size
 
 MAX_PERMITS = 100_000
 LONGEST_TEXT = 1_000
@@ -95,6 +96,32 @@ class Span(Kind, frozen=True):
         if parse_duration(text) != value:
             text = f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
         return f'"{text}"'
+
+
+class Bytes(Kind, frozen=True):
+    """An amount of memory: ``"512MB"``."""
+
+    def check(self, value: object, key: str) -> int:
+        """Return *value* in bytes."""
+        return parse_size(value, name=key)
+
+    def write(self, value: int) -> str:
+        """Return *value* with its unit."""
+        return f'"{format_size(value)}"'
+
+
+class Variable(Kind, frozen=True):
+    """The name of an environment variable."""
+
+    def check(self, value: object, key: str) -> str:
+        """Return *value* if it can be one."""
+        if isinstance(value, str) and re.fullmatch(
+            r"[A-Za-z_][A-Za-z0-9_]{0,254}", value, re.ASCII
+        ):
+            return value
+        raise ConfigurationError(
+            f'{key} is {quoted(value)}: write names of environment variables, such as "AWS_REGION".'
+        )
 
 
 class Choice(Kind, frozen=True):

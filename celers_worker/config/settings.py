@@ -15,6 +15,7 @@ from celers_worker.config.tables import (
     NAMED_TABLES,
     TABLES,
     DatabaseSettings,
+    ExecutorSettings,
     HandlerSettings,
     LimitSettings,
     LogSettings,
@@ -33,6 +34,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     database: DatabaseSettings = DatabaseSettings()
     worker: WorkerSettings = msgspec.field(default_factory=WorkerSettings)
+    executor: ExecutorSettings = ExecutorSettings()
     queues: Mapping[str, QueueSettings] = msgspec.field(default_factory=dict)
     handlers: Mapping[str, HandlerSettings] = msgspec.field(default_factory=dict)
     routes: Mapping[str, RouteSettings] = msgspec.field(default_factory=dict)

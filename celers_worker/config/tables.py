@@ -11,6 +11,7 @@ import msgspec
 
 from celers_worker.config.kinds import (
     MAX_PERMITS,
+    Bytes,
     Choice,
     Each,
     Module,
@@ -20,6 +21,7 @@ from celers_worker.config.kinds import (
     Strategy,
     Text,
     Url,
+    Variable,
     Whole,
 )
 from celers_worker.config.schedule_kinds import (
@@ -87,8 +89,18 @@ class WorkerSettings(Table, frozen=True):
     grace: Annotated[timedelta, _ANY] = timedelta(seconds=30)
     cancel_grace: Annotated[timedelta, _ANY] = timedelta(seconds=5)
     max_crashes: Annotated[int, Whole(1, MAX_RETRIES_LIMIT)] = 3
+    loop_deadline: Annotated[timedelta, _POSITIVE] = timedelta(minutes=5)
     settle_interval: Annotated[timedelta, _ANY] = timedelta(milliseconds=2)
     settle_batch: Annotated[int, Whole(1, 10_000)] = 1_000
+
+
+class ExecutorSettings(Table, frozen=True):
+    """The processes of handlers that run in processes of their own."""
+
+    processes: Annotated[int, Whole(1, MAX_PROCESSES)] = 4
+    max_tasks: Annotated[int | None, Whole(1, 1_000_000_000)] = 1_000
+    max_memory: Annotated[int | None, Bytes()] = 512_000_000
+    environment: Annotated[tuple[str, ...], Each(Variable())] = ()
 
 
 class QueueSettings(Table, frozen=True):
@@ -116,6 +128,7 @@ class HandlerSettings(Table, frozen=True):
     timeout: Annotated[timedelta | None, _POSITIVE] = None
     max_retries: Annotated[int | None, Whole(0, MAX_RETRIES_LIMIT)] = None
     backoff: Annotated[str | None, Strategy()] = None
+    memory: Annotated[int | None, Bytes()] = None
 
 
 class ScheduleSettings(Table, frozen=True):
@@ -185,6 +198,7 @@ class LogSettings(Table, frozen=True):
 TABLES: Mapping[str, type[Table]] = {
     "database": DatabaseSettings,
     "worker": WorkerSettings,
+    "executor": ExecutorSettings,
     "retention": RetentionSettings,
     "limits": LimitSettings,
     "maintenance": MaintenanceSettings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from celers_worker.config.schemes import offered
 from celers_worker.core.names import nearest
@@ -53,6 +54,15 @@ def has_password(url: str) -> bool:
         return True
     user, _, _ = rest.rpartition("@")
     return scheme != "sqlite" and bool(user.partition(":")[2])
+
+
+def anchored_url(url: str) -> str:
+    """Return *url* so that it names the same file wherever the process goes later."""
+    scheme, rest = _split_scheme(url)
+    path, mark, options = rest.partition("?")
+    if scheme != "sqlite" or len(path) < 2 or path.startswith(("//", "/:", "/file:")):
+        return url
+    return f"sqlite:///{Path(path[1:]).absolute()}{mark}{options}"
 
 
 def url_problems(url: str) -> Iterator[str]:

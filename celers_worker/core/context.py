@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Context:
     """What a handler may ask for, by a parameter annotated ``Context``: its task and its fate."""
 
-    __slots__ = ("_completion", "_host", "_session", "_stopped", "task", "told_at")
+    __slots__ = ("_completion", "_host", "_on_stop", "_session", "_stopped", "task", "told_at")
 
     told_at: float
     """When its progress was last written, by the monotonic clock; not set before."""
@@ -63,6 +63,12 @@ class Context:
     def stop(self) -> None:
         """Tell the handler that its run should end. Called by the worker."""
         self._stopped = True
+        if (callback := getattr(self, "_on_stop", None)) is not None:  # a slot that few runs set
+            callback()
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Have *callback* called when the run should end. For the worker: one, and last."""
+        self._on_stop: Callable[[], None] = callback
 
     # --- what the worker offers ---
 

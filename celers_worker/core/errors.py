@@ -10,6 +10,7 @@
     ├── ScheduleNotFound     no schedule of this name
     ├── TaskFailed           the task that was waited for did not complete
     ├── ResultTimeout        the task that was waited for has not ended yet
+    ├── ProcessLost          the process of this run ended without an outcome; says how
     ├── LeaseLost            this run does not hold its task any more; what it wrote is undone
     ├── ExportError          a file of an export is damaged, unfinished or newer; names the line
     └── StoreError           the database failed
@@ -125,6 +126,10 @@ class ResultTimeout(CelersError, TimeoutError):
     def __init__(self, message: str, *, ids: Sequence[UUID] = ()) -> None:
         super().__init__(message)
         self.ids = ids
+
+
+class ProcessLost(CelersError):
+    """The process in which a handler ran ended before the handler did: by itself, or killed."""
 
 
 class LeaseLost(CelersError):

@@ -30,6 +30,13 @@ class WorkerStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerRegistered:
+    """The worker has a new id in the database: at its start, and after it had lost its lease."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStopping:
     """The worker claims no more."""
 
@@ -166,6 +173,15 @@ class TaskAbandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """A process of a handler ended, ``why``: with the run of ``task``, or between two runs."""
+
+    pid: int
+    why: str
+    task: Task | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TasksReaped:
     """Tasks of lost workers were taken back, or buried for having lost too many."""
 
@@ -278,6 +294,15 @@ class LoopBlocked:
 
     seconds: float
     suspects: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopGivenUp:
+    """The event loop did not come back in time, so this process ends; ``task`` holds it."""
+
+    seconds: float
+    suspects: Sequence[str]
+    task: Task | None
 
 
 EventT = TypeVar("EventT")

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from celers_worker.core import codec as codecs
 from celers_worker.core.annotations import Parameters, Result, hints_of, plain_of
@@ -15,14 +15,17 @@ from celers_worker.core.codec import RAW, Codec
 from celers_worker.core.context import Context
 from celers_worker.core.errors import ConfigurationError, PayloadError
 from celers_worker.core.middleware import Around, Permit
-from celers_worker.core.payload import SIZE_LIMIT, check_size, decode_arguments, encode_result
+from celers_worker.core.payload import (
+    SIZE_LIMIT,
+    check_size,
+    decode,
+    decode_arguments,
+    encode_result,
+)
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE
 
-if TYPE_CHECKING:
-    pass
-
-Executor: TypeAlias = Literal["async", "thread"]
+Executor: TypeAlias = Literal["async", "thread", "process"]
 
 _CANVAS = frozenset({"args", "kwargs"})
 _FREE = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
@@ -42,6 +45,8 @@ class Handler:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int | None = None
     soft_timeout: timedelta | None = None
+    memory: int | None = None
+    """Bytes that a run in a process of its own may use."""
     permit: Permit | None = None
     resources: Mapping[str, str] = field(default_factory=dict)
     """Parameters that a lifespan fills, each with the name of its resource."""
@@ -126,6 +131,12 @@ class Handler:
         if not self.result.is_json:
             value = plain_of(value, "result")
         return encode_result(value, limit=self.max_result)
+
+    def decode_result(self, data: bytes | None) -> Any:
+        """What ``encode_result`` made, as plain JSON has it. Raises PayloadError."""
+        if data is None:
+            return None
+        return decode(data) if self.codec is None else codecs.decoded(self.codec, data, "result")
 
     def check_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, as they travel. Raises PayloadError if they do not fit."""

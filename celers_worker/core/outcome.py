@@ -103,6 +103,14 @@ class Dead:
 Outcome: TypeAlias = Completed | Retry | Release | Cancelled | Expired | Dead
 
 
+class Decided(Exception):
+    """What a run in another process came to, decided there; raised on the way to the settler."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(str(getattr(outcome, "failure", "")) or type(outcome).__name__.lower())
+        self.outcome = outcome
+
+
 class Settlement(msgspec.Struct, frozen=True):
     """An outcome on its way to the database, with the lease that entitles to write it."""
 
@@ -111,25 +119,34 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 def outcome_of_crash(
-    *, retry_count: int, crash_count: int, max_retries: int, max_crashes: int, worker: str
+    *,
+    retry_count: int,
+    crash_count: int,
+    max_retries: int,
+    max_crashes: int,
+    worker: str,
+    how: str | None = None,
 ) -> Release | Dead:
     """Decide about a task whose worker died with it: the counts are those before this crash.
 
-    It goes back if attempts are left. A task that keeps killing its workers is poison: it is dead
-    after ``max_crashes`` of them, whatever its attempts.
+    *how* the worker ended, if somebody saw it. The task goes back if attempts are left. One that
+    keeps killing its workers is poison: it is dead after ``max_crashes`` of them, whatever its
+    attempts.
     """
-    failure = worker_lost(worker)
+    failure = worker_lost(worker, how)
+    last = f", the last one of {how}" if how else ""
     attempt = retry_count + crash_count + 1
     if crash_count + 1 >= max_crashes:
-        return Dead(f"poison: {crash_count + 1} workers died with it", failure)
+        return Dead(f"poison: {crash_count + 1} workers died with it{last}", failure)
     if attempt > max_retries:
         return Dead(f"attempt {attempt} of {max_retries + 1} died with its worker", failure)
     return Release(reason=str(failure))
 
 
-def worker_lost(worker: str) -> Failure:
+def worker_lost(worker: str, how: str | None = None) -> Failure:
     """Why a run never reported: its worker is gone."""
-    return Failure("WorkerLost", f"worker {worker} stopped renewing its lease")
+    what = "stopped renewing its lease" if how is None else f"ended: {how}"
+    return Failure("WorkerLost", f"worker {worker} {what}")
 
 
 #: The outcome of most runs.
@@ -161,6 +178,8 @@ def outcome_of_failure(
     task: Task, error: BaseException, handler: Handler, *, runtime: float | None
 ) -> Outcome:
     """``outcome_of_error`` by what *handler* declares, with what is kept of a final failure."""
+    if isinstance(error, Decided):
+        return error.outcome
     if isinstance(error, signals.Complete):
         return outcome_of_value(error.result, handler, runtime=runtime)
     outcome = outcome_of_error(task, error, retry_policy(task.metadata, handler.retry))

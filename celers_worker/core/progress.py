@@ -9,6 +9,8 @@ from celers_worker.core.errors import PayloadError
 from celers_worker.core.payload import check_text
 
 MESSAGE_LIMIT = 255
+#: Progress of a run is told on so often at most, in seconds.
+PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,10 @@ class Progress:
     def is_all(self) -> bool:
         """Whether nothing is left to do."""
         return self.total is not None and self.done >= self.total
+
+    def is_due(self, told_at: float, now: float) -> bool:
+        """Whether to tell it on *now*, when the last was told at *told_at*, in seconds."""
+        return now - told_at >= PAUSE or self.is_all
 
     def __str__(self) -> str:
         share = f" ({self.done / self.total:.0%})" if self.total else ""

@@ -30,7 +30,7 @@ _OBEDIENT = (0, -signal.SIGTERM, -signal.SIGINT)
 class Exit:
     """The end of a process: ``code`` is negative for a signal, ``worked``: it had been ready.
 
-    ``error``: why it could not even be started.
+    ``error``: why it could not even be started. ``worker``: the id that it worked under.
     """
 
     pid: int
@@ -38,16 +38,22 @@ class Exit:
     lived: timedelta
     worked: bool
     error: str | None = None
+    worker: str | None = None
 
     @property
     def how(self) -> str:
         """``status 1``, ``SIGKILL``: what the log says of it."""
         if self.error is not None:
             return self.error
-        if self.code >= 0:
-            return f"status {self.code}"
-        known = self.code in {-number for number in signal.Signals}
-        return signal.Signals(-self.code).name if known else f"signal {-self.code}"
+        return described(self.code)
+
+
+def described(code: int) -> str:
+    """Words for an exit code as subprocess has it: ``status 1``, ``SIGKILL``."""
+    if code >= 0:
+        return f"status {code}"
+    known = code in {-number for number in signal.Signals}
+    return signal.Signals(-code).name if known else f"signal {-code}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Details:
         fact.TasksPruned: "pruned",
         fact.TicksFired: "fired",
         fact.DutyDone: "upkept",
+        fact.ChildEnded: "replaced",
     }
 
     def __init__(self, log: Any) -> None:
@@ -47,3 +48,7 @@ class Details:
 
     def upkept(self, event: fact.DutyDone) -> None:
         self._log.debug("upkeep done", duty=event.duty, tasks=event.count)
+
+    def replaced(self, event: fact.ChildEnded) -> None:
+        if event.task is None:
+            self._log.debug("process of handlers let go", pid=event.pid, why=event.why)

@@ -29,6 +29,7 @@ class Phrases:
         fact.TaskParked: "parked",
         fact.LeasesLost: "lost",
         fact.TaskAbandoned: "abandoned",
+        fact.ChildEnded: "lost_process",
         fact.TasksReaped: "reaped",
         fact.TasksRecovered: "recovered",
         fact.WorkflowsTimedOut: "timed_out",
@@ -39,6 +40,7 @@ class Phrases:
         fact.ServiceFailed: "failed",
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
+        fact.LoopGivenUp: "given_up",
     }
 
     def __init__(self, log: Any) -> None:
@@ -135,6 +137,13 @@ class Phrases:
     def abandoned(self, event: fact.TaskAbandoned) -> None:
         self._log.error("handler did not stop", reason=event.reason, **of(event.task))
 
+    def lost_process(self, event: fact.ChildEnded) -> None:
+        # Those that ended between two runs are the debug level's.
+        if event.task is not None:
+            self._log.error(
+                "process of a handler ended", pid=event.pid, why=event.why, **of(event.task)
+            )
+
     def reaped(self, event: fact.TasksReaped) -> None:
         self._log.warning(
             "tasks of lost workers taken back",
@@ -194,6 +203,14 @@ class Phrases:
             "the event loop is blocked by a handler",
             seconds=round(event.seconds, 1),
             at=list(event.suspects),
+        )
+
+    def given_up(self, event: fact.LoopGivenUp) -> None:
+        self._log.error(
+            "the event loop never came back: this process ends",
+            seconds=round(event.seconds, 1),
+            at=list(event.suspects),
+            **({} if event.task is None else of(event.task)),
         )
 
     def _tell(self, task: Task, outcome: Outcome) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
-from msgspec.structs import asdict
+from msgspec import json
+from msgspec.structs import asdict, replace
 
 from celers_worker.config import Config
+from celers_worker.config.tables import DatabaseSettings
 from celers_worker.core.events import Events
+from celers_worker.core.handler import Handler
 from celers_worker.core.middleware import Middleware
 from celers_worker.core.registry import Registry
 from celers_worker.core.schedule import Schedule
+from celers_worker.core.wire import Setup
+from celers_worker.services.children import Children, Nursery
 from celers_worker.services.completions import Completions
 from celers_worker.services.conductor import Conductor
 from celers_worker.services.heartbeat import Heartbeat
@@ -47,6 +52,7 @@ class Work:
     *counted*: somebody reads gauges. *upkeep*: it also reaps and prunes, in every queue.
     *offers*: what contexts offer to handlers; without, they have but their task.
     *schedules*: what it declares; None: it does not deal with schedules at all.
+    *modules*: where the handlers that run in processes are declared.
     """
 
     config: Config
@@ -58,6 +64,7 @@ class Work:
     offers: Offers | None = None
     middleware: Sequence[Middleware] = ()
     schedules: Sequence[Schedule] | None = ()
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Crew:
 
     identity: Identity
     runner: Runner
+    children: Children
     heartbeat: Heartbeat
     watchdog: Watchdog
     settler: Settler
@@ -95,12 +103,14 @@ class Crew:
             window=settings.settle_interval.total_seconds(),
             batch=settings.settle_batch,
         )
+        children = Children(events, _nursery(work), patience=settings.cancel_grace.total_seconds())
         runner = Runner(
             events,
             registry,
             permits,
             settler,
             threads=settings.threads,
+            children=children,
             cancel_grace=settings.cancel_grace.total_seconds(),
             timeout=settings.timeout,
             max_crashes=settings.max_crashes,
@@ -137,12 +147,15 @@ class Crew:
             identity,
             lease=settings.lease,
             interval=settings.heartbeat_interval.total_seconds(),
+            deadline=settings.loop_deadline,
             on_renewed=heartbeat.extended,
+            holder=runner.holder,
         )
         upkeep = (*_upkeep(work), *schedulers)
         return cls(
             identity,
             runner,
+            children,
             heartbeat,
             watchdog,
             settler,
@@ -200,10 +213,27 @@ def _permits(config: Config, registry: Registry) -> Permits:
         queues=limits,
         queue_default=config.other_queues_limit,
         handlers={
-            handler.name: handler.concurrency
+            handler.name: limit
             for handler in registry
-            if handler.concurrency is not None
+            if (limit := handler.concurrency or _processes(handler, config)) is not None
         },
+    )
+
+
+def _processes(handler: Handler, config: Config) -> int | None:
+    """Without a process a task would only wait here, and another worker may have one."""
+    return config.executor.processes if handler.runs == "process" else None
+
+
+def _nursery(work: Work) -> Nursery:
+    config = work.config
+    # The database is none of a handler's business, nor are the arguments of schedules.
+    told = replace(config, database=DatabaseSettings(), schedules={})
+    return Nursery(
+        count=config.executor.processes,
+        setup=Setup(json.encode(told), f"{config.worker.name[:240]}, process of a handler"),
+        modules=work.modules,
+        environment=config.executor.environment,
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from datetime import timedelta
 
-from celers_worker.core.events import Events
+from celers_worker.core.events import Events, WorkerRegistered
 from celers_worker.services.identity import Identity
 from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
@@ -124,6 +124,7 @@ class Heartbeat(Service):
             self._lease,
         )
         self._extend(sent)
+        self.events.emit(WorkerRegistered(self._identity.id))
 
     def _extend(self, sent: float) -> None:
         self._renewed = sent

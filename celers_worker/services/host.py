@@ -18,9 +18,6 @@ from celers_worker.services.completions import Completions
 from celers_worker.store import Store, borrowed, limits
 from celers_worker.store.progress import tell
 
-#: Progress of a run is written so often at most, in seconds.
-_PAUSE = 1.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
@@ -87,8 +84,8 @@ class WorkerHost:
 
     def _is_due(self, context: Context, progress: Progress) -> bool:
         now = time.monotonic()
-        since = now - getattr(context, "told_at", float("-inf"))
-        if context.session is not None or (since < _PAUSE and not progress.is_all):
+        told_at = getattr(context, "told_at", float("-inf"))
+        if context.session is not None or not progress.is_due(told_at, now):
             return False
         context.told_at = now
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import Future
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -11,7 +12,14 @@ import msgspec
 
 from celers_worker.core.context import Context
 from celers_worker.core.handler import Handler
-from celers_worker.core.outcome import Settlement
+from celers_worker.core.outcome import (
+    Cancelled,
+    Outcome,
+    Release,
+    Settlement,
+    outcome_of_failure,
+    outcome_of_value,
+)
 from celers_worker.core.task import Task
 
 
@@ -50,3 +58,26 @@ class Run(msgspec.Struct, eq=False):
     missed: tuple[Stop, str] | None = None
     completed: bool = False
     """Settled by that transaction; the handler may still run."""
+
+
+def outcome_of_return(run: Run, value: object) -> Outcome:
+    """What a run came to that returned *value*."""
+    return outcome_of_value(value, run.handler, runtime=time.monotonic() - run.started)
+
+
+def outcome_of_raise(run: Run, error: BaseException) -> Outcome:
+    """What a run came to that raised *error*; one that was told to stop has what it was told."""
+    match run.stop:
+        case Stop.TIMEOUT:
+            return _outcome_of_failure(run, TimeoutError(run.reason))
+        case Stop.CANCEL:
+            return Cancelled(run.reason)
+        case Stop.SHUTDOWN | Stop.LEASE_LOST:
+            return Release(reason=run.reason)
+        case None:
+            return _outcome_of_failure(run, error)
+
+
+def _outcome_of_failure(run: Run, error: BaseException) -> Outcome:
+    runtime = time.monotonic() - run.started
+    return outcome_of_failure(run.task, error, run.handler, runtime=runtime)

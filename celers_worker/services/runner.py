@@ -25,7 +25,6 @@ from celers_worker.core.events import (
 from celers_worker.core.host import Host
 from celers_worker.core.outcome import (
     NOTHING,
-    Cancelled,
     Dead,
     Expired,
     Outcome,
@@ -33,21 +32,24 @@ from celers_worker.core.outcome import (
     Retry,
     Settlement,
     failure_of,
-    outcome_of_failure,
-    outcome_of_value,
 )
 from celers_worker.core.registry import Registry
 from celers_worker.core.task import Task
+from celers_worker.services.children import Children
+from celers_worker.services.executors import Executors
 from celers_worker.services.hooks import BeforeRetry
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
-from celers_worker.services.run import Run, Settles, Stop
+from celers_worker.services.run import Run, Settles, Stop, outcome_of_raise, outcome_of_return
 from celers_worker.services.threads import Threads
+
+#: A process that does not end in its grace is killed, and gone within so many seconds.
+_KILL = 2.0
 
 
 class Runner:
-    """Runs handlers: coroutines on the loop, plain functions in threads.
+    """Runs handlers: coroutines on the loop, plain functions in threads, some in processes.
 
     A run that is told to stop and does not is abandoned: its outcome is written, so that the task
     goes on its way, but its permit stays taken until the handler really ends.
@@ -61,6 +63,7 @@ class Runner:
         settler: Settles,
         *,
         threads: int,
+        children: Children | None = None,
         cancel_grace: float,
         timeout: timedelta | None = None,
         max_crashes: int = 3,
@@ -78,7 +81,7 @@ class Runner:
         self._cancel_grace = cancel_grace
         self._timeout = timeout
         self._before_retry = before_retry
-        self._threads = Threads(threads)
+        self._executors = Executors(Threads(threads), children)
         self._isolation = Isolation(max_crashes)
         self._left: list[Task] = []
         self._lanes = Lanes(self._execute, limit=permits.total, rested=self._give_back)
@@ -111,6 +114,12 @@ class Runner:
     def isolating(self) -> bool:
         """Whether a suspect runs, or waits to run, alone: then nothing else should be claimed."""
         return self._isolation.closed
+
+    def holder(self) -> Task | None:
+        """The task whose handler runs on the event loop right now; to be asked by a thread."""
+        lane = asyncio.current_task(self._loop)
+        holding = (run for run in list(self.runs.values()) if run.execution is lane)
+        return next((run.task for run in holding if lane is not None and not run.settled), None)
 
     def admit_suspect(self) -> None:
         """Start the suspect that waits if nothing else runs, or it has waited long enough.
@@ -146,7 +155,7 @@ class Runner:
     def quiet(self) -> None:
         """From now on give tasks back unrun: a claim may still be under way."""
         self._quiet = True
-        for run in self._lanes.ahead:
+        for run in [*self._lanes.ahead, *self._executors.waiting]:
             self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
 
     async def idle(self, seconds: float) -> bool:
@@ -174,8 +183,8 @@ class Runner:
         return len(left)
 
     def close(self) -> None:
-        """Take no more work for threads. Threads that run are not waited for."""
-        self._threads.close()
+        """Take no more work. Threads that run are not waited for, processes are killed."""
+        self._executors.close()
 
     # --- a run ---
 
@@ -197,21 +206,12 @@ class Runner:
             run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             self._isolation.hold(run)
 
-    def _timeout_of(self, run: Run) -> float | None:
-        """The task's own timeout, else the handler's, else the worker's."""
-        if run.task.timeout is not None:
-            return run.task.timeout
-        default = run.handler.timeout or self._timeout
-        return None if default is None else default.total_seconds()
-
     async def _execute(self, run: Run) -> None:
         """Run a handler to its end, in the lane that has its turn."""
         if self._events.wants(TaskStarted):
             self._events.emit(TaskStarted(run.task))
-        seconds = self._timeout_of(run)
-        if seconds is not None:
-            words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
-            run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
+        if run.handler.runs != "process":  # its time runs when it has one
+            self._limit(run)
         arguments = _arguments(run)
         if isinstance(arguments, Dead):
             self._end(run, arguments)
@@ -221,41 +221,38 @@ class Runner:
             if run.handler.around is not None:
                 call = functools.partial(self._call, run, args, kwargs)
                 value = await run.handler.around(run.context, call)
-            elif run.handler.runs == "thread":
-                value = await self._threads.call(run, args, kwargs)
-            else:
+            elif run.handler.runs == "async":
                 value = await run.handler.function(*args, **kwargs)
-            outcome = NOTHING if value is None else self._outcome_of_value(run, value)
+            else:
+                value = await self._call(run, args, kwargs)
+            outcome = NOTHING if value is None else outcome_of_return(run, value)
         except BaseException as error:  # what a handler raises, and a cancellation
             # SystemExit and its like are the handler's failure, not the worker's end.
-            outcome = self._outcome_of_error(run, error)
+            outcome = outcome_of_raise(run, error)
         self._end(run, outcome)
 
     async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if run.handler.runs == "thread":
-            return await self._threads.call(run, args, kwargs)
-        return await run.handler.function(*args, **kwargs)
+        begin = functools.partial(self._begin, run)
+        return await self._executors.call(run, args, kwargs, begin)
 
-    def _outcome_of_value(self, run: Run, value: object) -> Outcome:
-        return outcome_of_value(value, run.handler, runtime=time.monotonic() - run.started)
+    def _limit(self, run: Run) -> None:
+        """Have *run* stopped at its timeout: the task's own, else the handler's, the worker's."""
+        if run.task.timeout is not None:
+            seconds = run.task.timeout
+        elif (default := run.handler.timeout or self._timeout) is not None:
+            seconds = default.total_seconds()
+        else:
+            return
+        words = f"ran longer than its timeout of {format_duration(timedelta(seconds=seconds))}"
+        run.timer = self._loop.call_later(seconds, self._stop, run, Stop.TIMEOUT, words)
 
-    def _outcome_of_error(self, run: Run, error: BaseException) -> Outcome:
-        match run.stop:
-            case Stop.TIMEOUT:
-                return self._outcome_of_failure(run, TimeoutError(run.reason))
-            case Stop.CANCEL:
-                return Cancelled(run.reason)
-            case Stop.SHUTDOWN | Stop.LEASE_LOST:
-                return Release(reason=run.reason)
-            case None:
-                return self._outcome_of_failure(run, error)
-
-    def _outcome_of_failure(self, run: Run, error: BaseException) -> Outcome:
-        runtime = time.monotonic() - run.started
-        outcome = outcome_of_failure(run.task, error, run.handler, runtime=runtime)
-        if self._before_retry is not None and isinstance(outcome, Retry):
-            return self._before_retry(run.task, outcome)
-        return outcome
+    def _begin(self, run: Run) -> None:
+        """Take note that a run has its process."""
+        if run.stop is None:
+            run.started = time.monotonic()
+            self._limit(run)
+            if (soft := run.handler.soft_timeout) is not None:
+                self._loop.call_later(soft.total_seconds(), run.context.stop)
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.timer is not None:
@@ -271,6 +268,8 @@ class Runner:
     def _settle(self, run: Run, outcome: Outcome) -> None:
         if not run.settled:
             run.settled = True
+            if self._before_retry is not None and isinstance(outcome, Retry):
+                outcome = self._before_retry(run.task, outcome)
             if run.stop is Stop.SHUTDOWN and isinstance(outcome, Release):
                 self.released += 1
             settlement = Settlement(run.task, outcome)
@@ -312,17 +311,18 @@ class Runner:
             if run.timer is not None:
                 run.timer.cancel()
             if run.execution is None:  # it waits for its turn
-                self._end(run, self._outcome_of_error(run, asyncio.CancelledError()))
+                self._end(run, outcome_of_raise(run, asyncio.CancelledError()))
                 self._give_back()
                 return
             run.execution.cancel()
-            run.timer = self._loop.call_later(self._cancel_grace, self._abandon, run)
+            patience = self._cancel_grace + (_KILL if run.handler.runs == "process" else 0)
+            run.timer = self._loop.call_later(patience, self._abandon, run)
         elif run.committing and run.missed is None:
             run.missed = stop, reason
 
     def _abandon(self, run: Run) -> None:
         if not run.settled:
-            self._settle(run, self._outcome_of_error(run, asyncio.CancelledError()))
+            self._settle(run, outcome_of_raise(run, asyncio.CancelledError()))
             self._events.emit(TaskAbandoned(run.task, run.reason))
 
     # --- tasks that are not run ---

@@ -36,7 +36,8 @@ class Surroundings:
         if handler.permit is not None:
             arounds.append(_within(handler.permit))
         arounds += [one.around_run for one in self.middleware if one.overrides("around_run")]
-        if handler.soft_timeout is not None:
+        # That of a process runs from when it calls the handler; see services.runner.
+        if handler.soft_timeout is not None and handler.runs != "process":
             arounds.append(_warned_after(handler.soft_timeout.total_seconds()))
         if not arounds and not handler.resources:
             return handler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -36,7 +37,11 @@ class Threads:
 
 def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:
     """Bring an exception back as a value: a future cannot carry StopIteration or SystemExit."""
+    worker = os.getpid()
     try:
         return False, call()
     except BaseException as error:  # the loop raises it, in the run
         return True, error
+    finally:
+        if os.getpid() != worker:
+            os._exit(0)  # the handler has forked, and this copy of it has come back

@@ -17,15 +17,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
+from celers_worker.core.duration import format_duration
 from celers_worker.core.errors import StoreError
-from celers_worker.core.events import Events, LoopBlocked
+from celers_worker.core.events import Events, LoopBlocked, LoopGivenUp
+from celers_worker.core.task import Task
 from celers_worker.services.identity import Identity
 from celers_worker.store import DirectStore, maintenance
 
 #: The loop is looked at this often, in seconds, and counts as blocked from twice that.
 _LOOK = 0.5
-#: The process ends when the loop has been blocked for so many leases.
-_PATIENCE = 10
 
 
 class Watchdog:
@@ -39,15 +39,23 @@ class Watchdog:
         *,
         lease: timedelta,
         interval: float,
+        deadline: timedelta,
         on_renewed: Callable[[float], None],
+        holder: Callable[[], Task | None] = lambda: None,
         give_up: Callable[[], None] = lambda: os._exit(70),
     ) -> None:
+        """*deadline*: the process ends when the loop has been blocked for so long.
+
+        *holder* says, in any thread, which task's handler runs on the loop now.
+        """
         self._events = events
         self._open = store
         self._identity = identity
         self._lease = lease
         self._interval = interval
+        self._deadline = deadline.total_seconds()
         self._on_renewed = on_renewed
+        self._holder = holder
         self._give_up = give_up
         self._beat = time.monotonic()
         self._stopped = threading.Event()
@@ -82,7 +90,9 @@ class Watchdog:
             if blocked > 2 * reported:  # after 1, 2, 4 … seconds
                 reported = blocked
                 self._events.emit(LoopBlocked(blocked, self._where()))
-            if blocked > _PATIENCE * self._lease.total_seconds():
+            if blocked > self._deadline:
+                store = store or self._open()
+                self._hand_over(store, blocked)
                 self._give_up()
             if time.monotonic() - renewed >= self._interval:
                 renewed = time.monotonic()
@@ -105,6 +115,19 @@ class Watchdog:
         with suppress(StoreError):  # an outage: the heartbeat learns of it when the loop is back
             if store.run(maintenance.renew, self._identity.id, self._lease):
                 self._on_renewed(sent)
+
+    def _hand_over(self, store: DirectStore, blocked: float) -> None:
+        """Give back what this worker holds; only the task that holds the loop counts a crash."""
+        where, culprit = self._where(), self._holder()
+        self._events.emit(LoopGivenUp(blocked, where, culprit))
+        span = format_duration(timedelta(seconds=blocked))
+        how = (
+            f"its event loop was blocked for {span} at {where[-1] if where else 'a place unknown'}"
+        )
+        with suppress(StoreError):  # then the reaper does it, and counts a crash for each
+            if culprit is not None:
+                store.run(maintenance.recover, self._identity.id, [culprit.id])
+            store.run(maintenance.note_end, self._identity.id, how)
 
     def _where(self) -> list[str]:
         """The innermost frames of the loop's thread: the last one is what blocks."""

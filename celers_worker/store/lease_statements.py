@@ -13,6 +13,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -73,6 +74,18 @@ MARK_LOST: Update = (
     update(workers)
     .where(workers.c.id == bindparam("worker"), workers.c.expires_at <= sql.now())
     .values(state="lost", running=0)
+)
+#: Of a worker whose end somebody has seen: nobody need wait for its lease to run out.
+NOTE_END: Update = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"))
+    .values(
+        ended_by=bindparam("how", type_=workers.c.ended_by.type),
+        expires_at=case((workers.c.expires_at > sql.now(), sql.now()), else_=workers.c.expires_at),
+    )
+)
+ENDS: Select[Any] = select(workers.c.id, workers.c.ended_by).where(
+    workers.c.id.in_(bindparam("gone", expanding=True)), workers.c.ended_by.is_not(None)
 )
 
 _alive = exists().where(workers.c.id == tasks.c.worker_id, workers.c.expires_at > sql.now())

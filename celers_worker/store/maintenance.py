@@ -111,6 +111,11 @@ def deregister(transaction: Transaction, worker: str) -> None:
     transaction.connection.execute(lease_statements.DEREGISTER_WORKER, {"worker": worker})
 
 
+def note_end(transaction: Transaction, worker: str, how: str) -> None:
+    """Take down *how* a worker ended that is known to be gone: its lease ends with it."""
+    transaction.connection.execute(lease_statements.NOTE_END, {"worker": worker, "how": how[:255]})
+
+
 def leases(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, Lease]:
     """What the database says of the tasks with these *ids*; those that ended are left out."""
     return {
@@ -183,6 +188,7 @@ def _take_back(
     released: list[dict[str, Any]] = []
     buried: list[UUID] = []
     failed: list[FailedAttempt] = []
+    ends = _ends(transaction, {str(row.worker_id) for row in rows})
     for row in rows:
         # A reason without a request: a newer task with its unique key has replaced it.
         if row.cancel_requested_at is not None or row.cancel_reason is not None:
@@ -194,8 +200,9 @@ def _take_back(
             max_retries=row.max_retries,
             max_crashes=max_crashes,
             worker=str(row.worker_id),
+            how=ends.get(str(row.worker_id)),
         )
-        failure = worker_lost(str(row.worker_id))
+        failure = worker_lost(str(row.worker_id), ends.get(str(row.worker_id)))
         number = row.retry_count + row.crash_count + 1
         failed.append(
             FailedAttempt(row.id, row.lease, number, row.worker_id, row.started_at, failure)
@@ -209,6 +216,14 @@ def _take_back(
         transaction.connection.execute(statements.RELEASE_CRASHED, released)
     transaction.record_attempts(failed)
     return [row["task_id"] for row in released], buried
+
+
+def _ends(transaction: Transaction, workers: set[str]) -> dict[str, str]:
+    """How these *workers* ended, as far as somebody saw it."""
+    if not workers:
+        return {}
+    rows = transaction.connection.execute(lease_statements.ENDS, {"gone": sorted(workers)})
+    return {row.id: row.ended_by for row in rows}
 
 
 # --- retention ---

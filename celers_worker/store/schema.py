@@ -40,7 +40,7 @@ from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
 from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0010"
+HEAD = "0012"
 VERSION_TABLE = "celers_alembic_version"
 
 
@@ -183,6 +183,8 @@ workers = Table(
     Column("started_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("heartbeat_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("expires_at", UtcDateTime(), nullable=False),
+    # What is known of its end, by who saw it: "SIGKILL".
+    Column("ended_by", name_text(255)),
     **MYSQL,
 )
 

@@ -176,9 +176,9 @@ def test_a_frozen_workers_outcome_is_refused_after_its_task_ran_elsewhere(
 
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
 def test_a_worker_that_was_frozen_for_long_blames_no_handler_and_goes_on(project: Project) -> None:
-    # A loop that does not come back for ten leases ends the process: this one could not.
+    # A loop that does not come back by its deadline ends the process: this one could not.
     quick = {"CELERS_WORKER_LEASE": "200ms", "CELERS_WORKER_HEARTBEAT_INTERVAL": "100ms"}
-    quick["CELERS_WORKER_REAP_INTERVAL"] = "100ms"
+    quick |= {"CELERS_WORKER_REAP_INTERVAL": "100ms", "CELERS_WORKER_LOOP_DEADLINE": "2s"}
     worker = project.worker(settings=quick).ready()
     project.freeze(worker)
     began = time.monotonic()

@@ -157,6 +157,37 @@ async def test_a_task_that_keeps_killing_its_workers_is_poison(store):  # T13 T2
     assert len(await store.run(inspect.attempts_of, task_id)) == 3
 
 
+async def test_what_was_seen_of_a_workers_end_is_told_and_its_lease_is_not_waited_for(store):
+    # T24
+    for number in (1, 2, 3):
+        worker = await start_worker(store, f"w{number}")
+        if number == 1:
+            task_id = (await store.enqueue([new_task(max_retries=1_000)]))[0].id
+        await claim_one(store, worker)
+        await store.run(maintenance.note_end, worker, "SIGKILL" if number > 1 else "status 137")
+        assert not await store.run(maintenance.renew, worker, timedelta(seconds=30))
+        await reap(store, max_crashes=3)
+    view = await store.run(inspect.task, task_id)
+    assert view.reason == "poison: 3 workers died with it, the last one of SIGKILL"
+    assert (view.worker, view.error) == ("w3", "WorkerLost: worker w3 ended: SIGKILL")
+    attempts = await store.run(inspect.attempts_of, task_id)
+    assert [attempt.error_message for attempt in attempts] == [
+        "worker w1 ended: status 137",
+        "worker w2 ended: SIGKILL",
+        "worker w3 ended: SIGKILL",
+    ]
+
+
+async def test_the_end_of_a_worker_that_is_told_late_changes_nothing_of_its_lease(store):
+    worker = await start_worker(store)
+    await lose_worker(store)
+    before = (await store.run(survey.list_workers))[0]
+    await store.run(maintenance.note_end, worker, "SIGSEGV")
+    await store.run(maintenance.note_end, "nobody", "SIGSEGV")
+    after = (await store.run(survey.list_workers))[0]
+    assert (after.state, after.id) == (before.state, worker)
+
+
 async def test_an_orphan_that_was_to_be_cancelled_is_cancelled(store, direct):
     task = await lost_task(store)
     await store.run(control.cancel, TaskFilter(ids=[task.id]), "user left")

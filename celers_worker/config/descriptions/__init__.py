@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from celers_worker.config.descriptions import (
     database,
+    executor,
     keeping,
     named,
     observing,
@@ -17,6 +18,7 @@ from celers_worker.config.descriptions.description import Description as Descrip
 DESCRIPTIONS: Mapping[str, Description] = {
     **database.DESCRIPTIONS,
     **worker.DESCRIPTIONS,
+    **executor.DESCRIPTIONS,
     **named.DESCRIPTIONS,
     **schedules.DESCRIPTIONS,
     **keeping.DESCRIPTIONS,

@@ -68,4 +68,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Set it if the deployment needs other waits than the code declares.",
         example='"fibonacci(5s, cap=10m)"',
     ),
+    "handlers.NAME.memory": Description(
+        'Memory that a run of this handler may use, if it has runs="process".',
+        "Set it if the deployment needs another limit than the code declares.",
+        example='"512MB"',
+    ),
 }

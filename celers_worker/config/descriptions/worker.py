@@ -99,6 +99,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Workers that may die with a task before it goes to the dead letter queue.",
         "Raise it if workers are killed for reasons other than their tasks.",
     ),
+    "worker.loop_deadline": Description(
+        "How long a handler may hold the event loop before the process ends, and is started anew.",
+        "Raise it only for coroutines that compute for longer; threads and processes do not hold "
+        "it. The task at fault counts a crash, the others are given back.",
+    ),
     "worker.settle_interval": Description(
         "How long an outcome waits for others, to be written together with them.",
         "Raise it to save transactions; results arrive that much later.",

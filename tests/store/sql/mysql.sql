@@ -410,6 +410,18 @@ SET running=:running, state=:state
 WHERE celers_workers.id = :worker
   AND celers_workers.expires_at <= UTC_TIMESTAMP(6);
 
+-- NOTE_END
+UPDATE celers_workers
+SET expires_at=CASE WHEN (celers_workers.expires_at > UTC_TIMESTAMP(6)) THEN UTC_TIMESTAMP(6) ELSE celers_workers.expires_at END,
+    ended_by=:how
+WHERE celers_workers.id = :worker;
+
+-- ENDS
+SELECT celers_workers.id, celers_workers.ended_by
+FROM celers_workers
+WHERE celers_workers.id IN (:gone, …)
+  AND celers_workers.ended_by IS NOT NULL;
+
 -- ORPHANS_OF
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.worker_id, celers_tasks.started_at,

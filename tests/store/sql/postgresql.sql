@@ -414,6 +414,18 @@ SET running=:running::INTEGER, state=:state::VARCHAR
 WHERE celers_workers.id = :worker::VARCHAR
   AND celers_workers.expires_at <= statement_timestamp();
 
+-- NOTE_END
+UPDATE celers_workers
+SET expires_at=CASE WHEN (celers_workers.expires_at > statement_timestamp()) THEN statement_timestamp() ELSE celers_workers.expires_at END,
+    ended_by=:how::VARCHAR
+WHERE celers_workers.id = :worker::VARCHAR;
+
+-- ENDS
+SELECT celers_workers.id, celers_workers.ended_by
+FROM celers_workers
+WHERE celers_workers.id IN (:gone, …)
+  AND celers_workers.ended_by IS NOT NULL;
+
 -- ORPHANS_OF
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.worker_id, celers_tasks.started_at,

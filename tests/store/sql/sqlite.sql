@@ -407,6 +407,18 @@ SET running=:running, state=:state
 WHERE celers_workers.id = :worker
   AND celers_workers.expires_at <= strftime('%Y-%m-%d %H:%M:%f000', 'now');
 
+-- NOTE_END
+UPDATE celers_workers
+SET expires_at=CASE WHEN (celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%f000',
+    'now')) THEN strftime('%Y-%m-%d %H:%M:%f000', 'now') ELSE celers_workers.expires_at END, ended_by=:how
+WHERE celers_workers.id = :worker;
+
+-- ENDS
+SELECT celers_workers.id, celers_workers.ended_by
+FROM celers_workers
+WHERE celers_workers.id IN (:gone, …)
+  AND celers_workers.ended_by IS NOT NULL;
+
 -- ORPHANS_OF
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,
     celers_tasks.max_retries, celers_tasks.worker_id, celers_tasks.started_at,
