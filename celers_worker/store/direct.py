@@ -15,7 +15,12 @@ from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import server
 from celers_worker.store.base import TRIES, StoreOptions
-from celers_worker.store.errors import Fault, fault_of, raise_translated
+from celers_worker.store.errors import (
+    Fault,
+    fault_of,
+    leave_servers_that_take_no_writes,
+    raise_translated,
+)
 from celers_worker.store.schema import HEAD
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.urls import shown_url
@@ -116,7 +121,7 @@ class DirectStore:
     # --- inside ---
 
     def _make_engine(self) -> Engine:
-        return create_engine(
+        engine = create_engine(
             self.url,
             pool_size=self.options.pool_size,
             # Without the password in the tracebacks of users, and without their payloads.
@@ -124,6 +129,8 @@ class DirectStore:
             connect_args=self._connect_arguments(),
             **self._engine_options(),
         )
+        leave_servers_that_take_no_writes(engine)
+        return engine
 
     def _connect_arguments(self) -> dict[str, Any]:
         """The driver's own arguments for a connection."""
