@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celers_worker.store.direct import DirectStore
+from celers_worker.store.postgres.connecting import whichever_writes
 from celers_worker.store.postgres.transaction import PostgresTransaction
 
 
@@ -16,6 +17,7 @@ class PostgresDirectStore(DirectStore):
     def _connect_arguments(self) -> dict[str, Any]:
         milliseconds = self.call_seconds * 1000
         return {
+            **whichever_writes(self.url),
             "connect_timeout": self.connect_seconds,
             "application_name": "celers",
             # The server ends what takes too long, and who falls silent with locks in his hands; a
