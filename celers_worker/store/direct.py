@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import Enqueued, NewTask
@@ -96,7 +97,11 @@ class DirectStore:
         """Run *operation* in a transaction of its own, again if it conflicts with another."""
         for attempt in range(1, TRIES + 1):
             try:
-                with self.engine.begin() as connection:
+                with (
+                    self.engine.connect() as connection,
+                    self._bounded(connection),
+                    connection.begin(),
+                ):
                     return operation(self.transaction(connection), *args, **kwargs)
             except Exception as error:
                 if fault_of(error) is not Fault.CONFLICT or attempt == TRIES:
@@ -139,6 +144,10 @@ class DirectStore:
     def _engine_options(self) -> dict[str, Any]:
         """The engine's options for this database."""
         return {}
+
+    def _bounded(self, connection: Connection) -> AbstractContextManager[None]:
+        """Give the database a deadline, where its driver has none of its own."""
+        return nullcontext()
 
     @property
     def connect_seconds(self) -> int:
