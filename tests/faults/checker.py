@@ -141,7 +141,13 @@ def judge(evidence: Evidence) -> Verdict:
         if task in known and trail[-1].state is not evidence.now[task][0]:
             problems.append(f"{task}: its trail ends {trail[-1].state}, it is otherwise")
     problems += _problems_of_runs(evidence, trails)
-    problems += _problems_of_attempts(evidence)
+    requeued = {
+        task
+        for task, trail in trails.items()
+        for before, after in pairwise(trail)
+        if before.state not in LIVE and after.state in LIVE
+    }
+    problems += _problems_of_attempts(evidence, requeued)
     problems += _problems_of_effects(evidence)
     return Verdict(
         tasks=len(evidence.sent),
@@ -213,14 +219,17 @@ def _problems_of_rerun(evidence: Evidence, run: Run, following: Run) -> Iterable
         yield f"{who} still ran when lease {following.lease} began"
 
 
-def _problems_of_attempts(evidence: Evidence) -> Iterable[str]:
-    """Attempts are burnt by failures and by workers that died, and each of those is kept."""
+def _problems_of_attempts(evidence: Evidence, requeued: set[UUID]) -> Iterable[str]:
+    """Attempts are burnt by failures and by workers that died, and each of those is kept.
+
+    Of a task that a person has requeued they are counted anew.
+    """
     failed: Counter[UUID] = Counter()
     crashed: Counter[UUID] = Counter()
     for (task, _), kind in evidence.failures.items():
         (crashed if kind == WORKER_LOST else failed)[task] += 1
     for task, (_, retries, crashes) in evidence.now.items():
-        if (retries, crashes) != (failed[task], crashed[task]):
+        if task not in requeued and (retries, crashes) != (failed[task], crashed[task]):
             yield (
                 f"{task}: counts {retries} failures and {crashes} crashes, "
                 f"recorded are {failed[task]} and {crashed[task]}"

@@ -106,7 +106,7 @@ def _wrap_transactions(armed: _Armed) -> None:
     commit = DefaultDialect.do_commit
 
     def do_commit(self: DefaultDialect, connection: Any) -> None:
-        names = connection.info.pop("operations", [])
+        names = _operations(connection)
         for name in names:
             armed.reach(f"{name}.written")
         commit(self, connection)
@@ -116,11 +116,20 @@ def _wrap_transactions(armed: _Armed) -> None:
     rollback = DefaultDialect.do_rollback
 
     def do_rollback(self: DefaultDialect, connection: Any) -> None:
-        getattr(connection, "info", {}).pop("operations", None)
+        _operations(connection)
         rollback(self, connection)
 
     DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
     DefaultDialect.do_rollback = do_rollback  # type: ignore[method-assign]
+
+
+def _operations(connection: Any) -> list[str]:
+    """Take the names of the operations that ran in the transaction of *connection*."""
+    try:
+        names: list[str] = connection.info.pop("operations", [])
+    except NotImplementedError:  # of the pool's own, before the first transaction
+        return []
+    return names
 
 
 def _watched(armed: _Armed, run: Callable[..., Any]) -> Any:

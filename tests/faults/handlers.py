@@ -8,6 +8,7 @@ import os
 import resource
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -71,10 +72,14 @@ async def pay(context: Context) -> None:
 
 
 @app.task(queue=QUEUE, backoff=_SOON, max_retries=100)
-async def wait_for_file(context: Context, path: str) -> None:
+async def gated(context: Context, path: str) -> None:
+    """Wait for a file, and do what it says: ``go``, or ``fail``."""
     with noted(context):
-        while not os.path.exists(path):  # noqa: ASYNC110, ASYNC240
+        gate = Path(path)
+        while not gate.exists():  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.02)
+        if gate.read_text() == "fail":  # noqa: ASYNC240
+            raise ValueError("as the gate says")
 
 
 @app.task(queue=QUEUE, backoff=_SOON, max_retries=100)

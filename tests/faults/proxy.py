@@ -122,6 +122,10 @@ class _Pair:
         except (ConnectionError, OSError):
             pass
         finally:
+            if self.swallowing and self.swallowed is None:
+                # It was a good-bye, which has no answer: the next request will do.
+                self.swallowing = False
+                proxy.set_mode("drop_reply", {"nth": 1})
             writer.close()
 
     def _look(self, data: bytes) -> None:
@@ -192,8 +196,8 @@ class _Process:
         self.pairs.add(pair)
         try:
             await pair.run(reader)
-        except OSError:
-            pair.cut()  # the server is away
+        except (OSError, asyncio.CancelledError):
+            pair.cut()  # the server is away, or this is the end
         finally:
             self.pairs.discard(pair)
 

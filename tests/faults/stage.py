@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from sqlalchemy import text
 
 from celers_worker.app.declared import Call
 from celers_worker.core.errors import StoreError
-from celers_worker.core.task import TaskState
 from celers_worker.store import DirectStore, history
 from celers_worker.store.transaction import Transaction
 from tests.e2e.project import QUICK, Project, WorkerProcess
@@ -84,6 +82,7 @@ class Stage(Project):
     ) -> WorkerProcess:
         """Start a worker; *settings* go before those of the stage."""
         log_file = self.folder / f"worker-{len(self.workers)}.log"
+        log_file.touch()
         child = (nursery or self.nursery).start(
             "celers_worker",
             ["worker", "-A", "tests.faults.handlers", "--log-format", "json", *arguments],
@@ -107,6 +106,13 @@ class Stage(Project):
         return child
 
     # --- producing, with accounts ---
+
+    def producer(
+        self, *, batches: int, size: int, pause: float = 0.02, crash: CrashPoint | None = None
+    ) -> Child:
+        """Start a producer process, whose accounts are in the notes."""
+        arguments = (str(batches), str(size), str(pause))
+        return self.run("tests.faults.producer", *arguments, crash=crash)
 
     def send(self, calls: Iterable[Call[Any]], *, pay: bool = False) -> list[UUID]:
         """Enqueue, and keep account of what was answered. Raises StoreError when nothing was."""
@@ -143,9 +149,18 @@ class Stage(Project):
         """How often a crash point was reached."""
         return sum(line.startswith("crash") for line in self.lines())
 
+    def completed(self) -> int:
+        """How many tasks of the stage have completed."""
+        return self.direct.run(_count_completed)
+
     def left(self) -> int:
         """How many tasks of the stage have not ended."""
         return self.direct.run(_count_live)
+
+    def hold(self, worker: WorkerProcess) -> None:
+        """SIGSTOP *worker*, but not while it writes to a file: that would hold up everybody."""
+        self.frozen.add(worker.process.pid)
+        self.freeze(worker)
 
     def finished(self, within: float = PATIENCE) -> None:
         """Wait until no task is left, with as many workers as there are."""
@@ -161,6 +176,11 @@ class Stage(Project):
     def judged(self) -> Verdict:
         """End the workers, and hold what happened to the promises."""
         self.dismiss()
+        for line in self.lines():
+            what, *ids = line.split()
+            if what in ("sent", "acknowledged"):
+                accounts = self.sent if what == "sent" else self.acknowledged
+                accounts.update(map(UUID, ids))
         found = gather(self.direct, QUEUE)
         evidence = Evidence(
             **found,  # type: ignore[arg-type]  # by the names of its fields
@@ -174,17 +194,16 @@ class Stage(Project):
         verdict = judge(evidence)
         self.board.judged(self.database, verdict)
         assert verdict.problems == [], "\n".join(verdict.problems[:20])
-        assert verdict.completed == len(evidence.now), Counter(
-            state for state, _, _ in evidence.now.values()
-        )
+        states = Counter(str(state) for state, _, _ in evidence.now.values())
+        assert verdict.completed == len(evidence.now), states
         return verdict
 
     def dismiss(self, within: float = 30) -> None:
         """Let every worker stop in good order."""
         living = [worker for worker in self.workers if worker.process.poll() is None]
         for worker in living:
-            worker.process.send_signal(18)
-            worker.process.send_signal(15)
+            worker.process.send_signal(signal.SIGCONT)
+            worker.process.send_signal(signal.SIGTERM)
         for worker in living:
             try:
                 worker.process.wait(within)
@@ -199,17 +218,6 @@ class Stage(Project):
         for process in (*(worker.process for worker in self.workers), *self.others):
             process.kill()
         self.direct.close()
-
-
-def said_by(worker: WorkerProcess) -> list[dict[str, Any]]:
-    """The whole lines of a log that may end in the middle of one."""
-    lines = worker.log_file.read_text().rpartition("\n")[0].splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def seconds_since(moment: float) -> float:
-    """By the monotonic clock."""
-    return time.monotonic() - moment
 
 
 def _make_effects(transaction: Transaction) -> None:
@@ -228,4 +236,6 @@ def _count_live(transaction: Transaction) -> int:
     return int(found.scalar_one())
 
 
-ENDED = frozenset({TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED, TaskState.FAILED})
+def _count_completed(transaction: Transaction) -> int:
+    found = transaction.connection.execute(text("SELECT count(*) FROM celers_task_archive"))
+    return int(found.scalar_one())
