@@ -61,6 +61,9 @@ class Evidence:
     #: Tasks that a handler's own transaction wrote about, once for each time.
     effects: Counter[UUID] = field(default_factory=Counter)
     paid: frozenset[UUID] = frozenset()
+    #: Tasks of which a worker may run so many at once.
+    narrow: frozenset[UUID] = frozenset()
+    limit: int = 2
     #: Processes that were frozen: only what they began may overlap another run of its task.
     frozen: frozenset[int] = frozenset()
 
@@ -149,6 +152,7 @@ def judge(evidence: Evidence) -> Verdict:
     }
     problems += _problems_of_attempts(evidence, requeued)
     problems += _problems_of_effects(evidence)
+    problems += _problems_of_limits(evidence)
     return Verdict(
         tasks=len(evidence.sent),
         completed=sum(state is TaskState.COMPLETED for state, _, _ in evidence.now.values()),
@@ -243,6 +247,17 @@ def _problems_of_effects(evidence: Evidence) -> Iterable[str]:
         times = evidence.effects[task]
         if times != int(completed):
             yield f"{task}: completed {completed}, and what it wrote is there {times} times"
+
+
+def _problems_of_limits(evidence: Evidence) -> Iterable[str]:
+    """No process has run more of the narrow tasks at once than it may."""
+    by_process: defaultdict[int, list[Run]] = defaultdict(list)
+    for run in evidence.runs:
+        if run.task in evidence.narrow:
+            by_process[run.process].append(run)
+    for process, runs in by_process.items():
+        if (most := most_at_once(runs)) > evidence.limit:
+            yield f"process {process} ran {most} tasks at once, where it may {evidence.limit}"
 
 
 def most_at_once(runs: Iterable[Run]) -> int:

@@ -43,6 +43,7 @@ class Stage(Project):
     acknowledged: set[UUID] = field(default_factory=set, kw_only=True)
     sent: set[UUID] = field(default_factory=set, kw_only=True)
     paid: set[UUID] = field(default_factory=set, kw_only=True)
+    narrow: set[UUID] = field(default_factory=set, kw_only=True)
     frozen: set[int] = field(default_factory=set, kw_only=True)
     others: list[Child] = field(default_factory=list, kw_only=True)
 
@@ -108,19 +109,22 @@ class Stage(Project):
     # --- producing, with accounts ---
 
     def producer(
-        self, *, batches: int, size: int, pause: float = 0.02, crash: CrashPoint | None = None
+        self, *, batches: int, size: int, pause: float = 0.1, crash: CrashPoint | None = None
     ) -> Child:
         """Start a producer process, whose accounts are in the notes."""
         arguments = (str(batches), str(size), str(pause))
         return self.run("tests.faults.producer", *arguments, crash=crash)
 
-    def send(self, calls: Iterable[Call[Any]], *, pay: bool = False) -> list[UUID]:
-        """Enqueue, and keep account of what was answered. Raises StoreError when nothing was."""
+    def send(self, calls: Iterable[Call[Any]], *, into: set[UUID] | None = None) -> list[UUID]:
+        """Enqueue, and keep account of what was answered. Raises StoreError when nothing was.
+
+        *into*: an account of a certain kind of tasks, ``paid`` or ``narrow``.
+        """
         made = [call.task for call in calls]
         ids = [task.id for task in made]
         self.sent.update(ids)
-        if pay:
-            self.paid.update(ids)
+        if into is not None:
+            into.update(ids)
         self.direct.enqueue(made)
         self.acknowledged.update(ids)
         return ids
@@ -189,6 +193,7 @@ class Stage(Project):
             sent=frozenset(self.sent),
             effects=self.direct.run(_effects),
             paid=frozenset(self.paid),
+            narrow=frozenset(self.narrow),
             frozen=frozenset(self.frozen),
         )
         verdict = judge(evidence)

@@ -81,6 +81,7 @@ def test_a_rerun_with_a_recorded_reason_is_counted_and_no_problem() -> None:
         ({"runs": [run(1), run(9)]}, "nobody was given"),
         ({"now": {TASK: (C, 1, 0)}}, "counts 1 failures"),
         ({"failures": {(TASK, 1): "ValueError"}}, "recorded are 1"),
+        ({"runs": [run(1)], "narrow": frozenset({TASK}), "limit": 0}, "ran 1 tasks at once"),
         ({"paid": frozenset({TASK})}, "is there 0 times"),
         ({"paid": frozenset({TASK}), "effects": Counter({TASK: 2})}, "is there 2 times"),
     ],

@@ -36,7 +36,7 @@ def load(stage: Stage) -> None:
     stage.send([handlers.work.call(seconds=0.02) for _ in range(20)])
     stage.send([handlers.work.call(seconds=2)])  # for the heartbeat to find it
     stage.send([handlers.stumble.call(times=1) for _ in range(3)])
-    stage.send([handlers.pay.call() for _ in range(3)], pay=True)
+    stage.send([handlers.pay.call() for _ in range(3)], into=stage.paid)
 
 
 def free_the_upkeep(transaction: Transaction) -> None:

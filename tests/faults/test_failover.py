@@ -52,7 +52,7 @@ def couple(tmp_path: Path, nursery: Nursery, board: Scoreboard) -> Iterator[Coup
 
 def load(stage: Stage) -> None:
     stage.send([handlers.work.call(seconds=0.05) for _ in range(200)])
-    stage.send([handlers.pay.call() for _ in range(10)], pay=True)
+    stage.send([handlers.pay.call() for _ in range(10)], into=stage.paid)
 
 
 def caught_up(couple: Couple) -> bool:

@@ -43,7 +43,7 @@ def test_a_worker_keeps_nothing_of_what_is_over(everywhere: Play, scale: Scale) 
             for _ in range(scale(3, 60)):
                 stage.send([handlers.work.call() for _ in range(200)])
                 stage.send([handlers.stumble.call(times=2) for _ in range(20)])
-                stage.send([handlers.pay.call() for _ in range(10)], pay=True)
+                stage.send([handlers.pay.call() for _ in range(10)], into=stage.paid)
                 stage.finished()
 
         work()

@@ -67,7 +67,7 @@ def test_an_answer_that_never_comes_neither_repeats_nor_loses_what_it_was_about(
     commit = b"COMMIT".hex()
     for number in range(scale(20, 150)):
         stage.send([handlers.stumble.call(times=chance.randrange(2)) for _ in range(3)])
-        stage.send([handlers.pay.call()], pay=True)
+        stage.send([handlers.pay.call()], into=stage.paid)
         dropped = proxy.dropped
         # One by its text, the next whatever it is: a claim, a heartbeat, a settle, an enqueue.
         text = commit if number % 2 else ""

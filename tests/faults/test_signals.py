@@ -36,7 +36,7 @@ def test_a_worker_told_to_stop_at_any_moment_and_in_any_order_stops_and_loses_no
             for name, numbers in ORDERS.items():
                 stage.send([handlers.work.call(seconds=0.05) for _ in range(30)])
                 stage.send([handlers.in_thread.call(seconds=0.05) for _ in range(2)])
-                stage.send([handlers.pay.call()], pay=True)
+                stage.send([handlers.pay.call()], into=stage.paid)
                 worker = stage.hire("--concurrency", "5", settings=GRACE)
                 # Also before it works, and before it has a handler for signals at all.
                 pause(chance.uniform(0.0, 0.6))

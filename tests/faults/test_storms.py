@@ -28,8 +28,8 @@ SEED = random.SystemRandom().randrange(2**32)
 def load(stage: Stage, count: int) -> None:
     stage.send([handlers.work.call(seconds=0.02) for _ in range(count)])
     stage.send([handlers.stumble.call(times=1) for _ in range(count // 10)])
-    stage.send([handlers.narrow.call(seconds=0.02) for _ in range(count // 10)])
-    stage.send([handlers.pay.call() for _ in range(count // 20)], pay=True)
+    stage.send([handlers.narrow.call(seconds=0.02) for _ in range(count // 10)], into=stage.narrow)
+    stage.send([handlers.pay.call() for _ in range(count // 20)], into=stage.paid)
 
 
 def pause(seconds: float) -> None:
