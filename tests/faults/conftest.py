@@ -106,12 +106,18 @@ def server_of(request: pytest.FixtureRequest, database: str) -> Server | None:
 
 @contextmanager
 def stage_on(
-    server: Server | None, folder: Path, nursery: Nursery, board: Scoreboard
+    server: Server | None,
+    folder: Path,
+    nursery: Nursery,
+    board: Scoreboard,
+    *,
+    place: Path | None = None,
 ) -> Iterator[Stage]:
-    """A stage in a new database of *server*, or in a file."""
+    """A stage in a new database of *server*, or in a file, which is at *place* or in *folder*."""
     folder.mkdir(exist_ok=True)
     name = f"celers_{uuid4().hex}"
-    url = f"sqlite:///{folder}/celers.db" if server is None else server.create_database(name)
+    file = f"sqlite:///{place or folder}/celers.db"
+    url = file if server is None else server.create_database(name)
     direct = make_direct_store(url, IMPATIENT)
     migrate.upgrade(direct)
     # So that no worker is stopped while it changes a table: nobody else could go on.

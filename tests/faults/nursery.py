@@ -195,6 +195,8 @@ def _fork(request: Mapping[str, Any], selector: selectors.BaseSelector) -> int:
                 os.close(key.fd)
         selector.close()
         _become(request)
+    except KeyboardInterrupt:
+        code = 130
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
@@ -209,6 +211,7 @@ def _fork(request: Mapping[str, Any], selector: selectors.BaseSelector) -> int:
 
 def _become(request: Mapping[str, Any]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests run below
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -209,10 +209,9 @@ class Standby(PostgresServer):
         )
 
 
-def synchronous(primary: PostgresServer, on: bool) -> None:
-    """Whether a commit waits until a standby has it."""
-    names = "*" if on else ""
-    execute_as_root(primary, f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+def wait_for_standbys(primary: PostgresServer) -> None:
+    """Let each commit wait until a standby has it."""
+    execute_as_root(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
     execute_as_root(primary, "SELECT pg_reload_conf()")
 
 

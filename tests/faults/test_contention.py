@@ -20,7 +20,10 @@ def test_producers_workers_and_unique_keys_that_meet_all_the_time_lose_nothing(
     everywhere: Play, scale: Scale
 ) -> None:
     def scenario(stage: Stage) -> None:
-        workers = [stage.hire("--concurrency", "10").ready() for _ in range(scale(2, 4))]
+        patient = {"CELERS_DATABASE_CALL_TIMEOUT": "30s"}
+        workers = [
+            stage.hire("--concurrency", "10", settings=patient).ready() for _ in range(scale(2, 4))
+        ]
 
         def produce(number: int) -> None:
             with make_direct_store(stage.url) as direct:

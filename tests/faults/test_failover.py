@@ -15,7 +15,7 @@ from tests.faults import handlers
 from tests.faults.conftest import IMPATIENT, stage_on
 from tests.faults.nursery import Nursery
 from tests.faults.scoreboard import Scoreboard
-from tests.faults.server import Standby, execute_as_root, pause_replication, synchronous
+from tests.faults.server import Standby, execute_as_root, pause_replication, wait_for_standbys
 from tests.faults.stage import PATIENCE, Stage
 from tests.faults.test_outages import work_goes_on
 from tests.servers import PostgresServer
@@ -48,6 +48,9 @@ def couple(tmp_path: Path, nursery: Nursery, board: Scoreboard) -> Iterator[Coup
         hosts = f"host=127.0.0.1:{primary.port}&host=127.0.0.1:{standby.port}"
         stage.address = f"postgresql://celers@/{name}?{hosts}"
         yield Couple(primary, standby, stage)
+        primary.start()  # to be cleared away, it must take writes, and wait for nobody
+        execute_as_root(primary, "ALTER SYSTEM RESET ALL")
+        execute_as_root(primary, "SELECT pg_reload_conf()")
 
 
 def load(stage: Stage) -> None:
@@ -62,7 +65,7 @@ def caught_up(couple: Couple) -> bool:
 
 def test_when_a_synchronous_standby_takes_over_nothing_is_lost(couple: Couple) -> None:
     stage = couple.stage
-    synchronous(couple.primary, True)
+    wait_for_standbys(couple.primary)
     load(stage)
     worker = stage.hire("--concurrency", "10").ready()
     producer = stage.producer(batches=10_000, size=3)
@@ -70,7 +73,6 @@ def test_when_a_synchronous_standby_takes_over_nothing_is_lost(couple: Couple) -
 
     couple.primary.kill()
     couple.standby.promote()
-    synchronous(couple.standby, False)  # nobody follows it
     couple.move_the_test()
 
     work_goes_on(stage)
@@ -93,8 +95,6 @@ def test_a_worker_leaves_an_old_primary_that_lives_on_and_takes_no_writes(couple
 
     couple.standby.promote()
     couple.move_the_test()
-    execute_as_root(couple.standby, "ALTER SYSTEM SET default_transaction_read_only = off")
-    execute_as_root(couple.standby, "SELECT pg_reload_conf()")
 
     work_goes_on(stage)
     assert worker.process.poll() is None

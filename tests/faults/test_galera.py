@@ -8,14 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults import handlers
 from tests.faults.conftest import Scale, stage_on
 from tests.faults.galera import LIBRARY, Cluster
 from tests.faults.nursery import Nursery
 from tests.faults.scoreboard import Scoreboard
 from tests.faults.server import database_of, frozen
 from tests.faults.stage import PATIENCE, Stage
-from tests.faults.test_outages import PATIENT
+from tests.faults.test_outages import PATIENT, work_goes_on
 from tests.faults.test_storms import load, pause
 from tests.waiting import eventually_sync
 
@@ -59,9 +58,7 @@ def test_workers_on_two_nodes_share_the_work_and_outlive_the_loss_of_either(
         with frozen(node):
             pause(6)  # until it counts as lost; the second node then takes no statement either
         eventually_sync(lambda: all(one.is_synced for one in cluster.nodes), within=PATIENCE)
-        completed = stage.completed()
-        stage.send([handlers.work.call()])
-        eventually_sync(lambda completed=completed: stage.completed() > completed, within=PATIENCE)
+        work_goes_on(stage)
         stage.board.injected("Galera node lost", stage.database)
     for producer in producers:
         producer.kill()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import text
 
+from celers_worker.store.transaction import Transaction
 from tests.faults import handlers
 from tests.faults.conftest import Scale, server_of, stage_on
 from tests.faults.nursery import Nursery
@@ -33,11 +36,11 @@ def server(request: pytest.FixtureRequest, postgres_server: PrivateServer) -> Pr
 @pytest.fixture
 def stage(
     server: PrivateServer,
-    tmp_path: object,
+    tmp_path: Path,
     nursery: Nursery,
     board: Scoreboard,
 ) -> Iterator[Stage]:
-    with stage_on(server, tmp_path / "stage", nursery, board) as made:  # type: ignore[operator]
+    with stage_on(server, tmp_path / "stage", nursery, board) as made:
         yield made
 
 
@@ -78,13 +81,10 @@ def test_nonsense_on_the_channels_wakes_a_worker_and_no_more(
     stage.settle_up()
 
 
-def _notify(transaction: object, channel: str, payloads: list[str]) -> None:
-    from sqlalchemy import text
-
+def _notify(transaction: Transaction, channel: str, payloads: list[str]) -> None:
+    told = text("SELECT pg_notify(:channel, :payload)")
     for payload in payloads:
-        transaction.connection.execute(  # type: ignore[attr-defined]
-            text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload}
-        )
+        transaction.connection.execute(told, {"channel": channel, "payload": payload})
 
 
 def test_a_listener_that_can_reach_nobody_leaves_the_others_alone(

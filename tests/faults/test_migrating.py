@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import signal
 
 import pytest
+from sqlalchemy import text
 
-from celers_worker.store import history, make_direct_store, migrate
-from celers_worker.store.schema import HEAD
+from celers_worker.store import history, make_direct_store
+from celers_worker.store.schema import HEAD, VERSION_TABLE, metadata
 from celers_worker.store.server import schema_revision
+from celers_worker.store.transaction import Transaction
 from tests.faults import handlers
-from tests.faults.conftest import IMPATIENT, Play, Scale
+from tests.faults.conftest import Play, Scale
 from tests.faults.crash_points import CrashPoint
 from tests.faults.stage import PATIENCE, Stage
 from tests.waiting import eventually_sync
@@ -25,27 +27,34 @@ def revision(stage: Stage) -> str | None:
     return found
 
 
+def remove_the_tables(transaction: Transaction) -> None:
+    """Of all migrations; what they need to begin anew stays, as a person may leave it."""
+    metadata.drop_all(transaction.connection)
+    transaction.connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
+
+
 def test_a_migration_that_dies_at_any_statement_is_finished_by_the_next(
-    everywhere: Play, scale: Scale, tmp_path: Path
+    everywhere: Play, scale: Scale
 ) -> None:
     def scenario(stage: Stage) -> None:
-        stage.send([handlers.work.call() for _ in range(20)])
-        for step in range(2, scale(14, 60), scale(4, 1)):
-            migrate.downgrade(stage.direct, force=True)
+        for step in range(3, 1_000, scale(40, 5)):
+            stage.direct.run(remove_the_tables)
             before = stage.crashes()
             point = CrashPoint("statement.answered", step, "kill")
-            dies = stage.run("celers_worker", "migrate", crash=point)
-            code = dies.wait(PATIENCE)
+            code = stage.run("celers_worker", "migrate", crash=point).wait(PATIENCE)
             if stage.crashes() == before:
                 assert code == 0
                 break  # it has fewer statements
-            assert code == -9
+            assert code == -signal.SIGKILL
             stage.board.injected("kill -9 of a migration", stage.database)
             both = [stage.run("celers_worker", "migrate") for _ in range(2)]
             # One of them waits for the other, and finds nothing left to do.
             assert [child.wait(PATIENCE) for child in both] == [0, 0]
             assert revision(stage) == HEAD
-        stage.settle_up()
+        stage.enqueue([handlers.work.call() for _ in range(5)])
+        stage.hire()
+        stage.finished()
+        assert stage.completed() == 5
 
     everywhere(scenario)
 
@@ -59,7 +68,7 @@ def test_two_migrate_while_a_worker_works_and_nothing_is_lost(everywhere: Play) 
         assert [child.wait(PATIENCE) for child in both] == [0, 0]
         stage.board.injected("migration by two at once", stage.database)
         # What an operator does under load besides: a column that we do not know, and a trail.
-        with make_direct_store(stage.url, IMPATIENT) as direct:
+        with make_direct_store(stage.url) as direct:
             direct.run(_add_a_column)
             direct.run(history.switch_on, "another queue")
         stage.board.injected("table altered under load", stage.database)
@@ -74,9 +83,6 @@ def test_two_migrate_while_a_worker_works_and_nothing_is_lost(everywhere: Play) 
     everywhere(scenario)
 
 
-def _add_a_column(transaction: object) -> None:
-    from sqlalchemy import text
-
-    transaction.connection.execute(  # type: ignore[attr-defined]
-        text("ALTER TABLE celers_tasks ADD COLUMN of_somebody_else INTEGER")
-    )
+def _add_a_column(transaction: Transaction) -> None:
+    added = text("ALTER TABLE celers_tasks ADD COLUMN of_somebody_else INTEGER")
+    transaction.connection.execute(added)

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import func, select
 
+from celers_worker.store.schema import archive
+from celers_worker.store.transaction import Transaction
 from tests.faults import handlers
 from tests.faults.conftest import Scale
 from tests.faults.proxy import Proxy
@@ -85,10 +88,6 @@ def test_an_answer_that_never_comes_neither_repeats_nor_loses_what_it_was_about(
     stage.settle_up()
 
 
-def _crashed(transaction: object) -> int:
-    from sqlalchemy import func, select
-
-    from celers_worker.store.schema import archive
-
+def _crashed(transaction: Transaction) -> int:
     crashed = select(func.count()).select_from(archive).where(archive.c.crash_count > 0)
-    return int(transaction.connection.execute(crashed).scalar_one())  # type: ignore[attr-defined]
+    return int(transaction.connection.execute(crashed).scalar_one())

@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("storms")]
 #: Printed when a test fails: the same storm again, as far as processes allow.
 SEED = random.SystemRandom().randrange(2**32)
 
+KILL = "kill -9 of a worker or producer"
+
 
 def load(stage: Stage, count: int) -> None:
     stage.send([handlers.work.call(seconds=0.02) for _ in range(count)])
@@ -58,11 +60,33 @@ def test_workers_and_producers_killed_without_end_lose_nothing(
             workers[workers.index(victim)] = stage.hire("--concurrency", "10")
         producer.kill()
         producer.wait(20)
-        stage.board.injected("kill -9 of a worker or producer", stage.database, kills)
-        began = time.monotonic()
-        stage.finished()
-        # What the last one held when it died was taken back after its lease.
-        stage.board.recovered(AFTER_DEATH, time.monotonic() - began, bound=LEASE + REAP)
+        stage.board.injected(KILL, stage.database, kills)
+        stage.settle_up()
+
+    everywhere(scenario)
+
+
+def test_what_a_killed_worker_ran_runs_again_when_its_lease_has_ended(
+    everywhere: Play, scale: Scale
+) -> None:
+    def scenario(stage: Stage) -> None:
+        for number in range(scale(1, 10)):
+            gate = stage.folder / f"gate-{number}"
+            [task] = stage.send([handlers.gated.call(path=str(gate))])
+            late = Late(stage, gate, task, stage.hire("--concurrency", "1").ready())
+            late.ran(1)
+            stage.hire("--concurrency", "1").ready()
+            late.worker.process.kill()
+            began = time.monotonic()
+            late.ran(2)
+            seconds = time.monotonic() - began
+            stage.board.recovered(AFTER_DEATH, seconds, bound=LEASE + REAP)
+            # Twice: a machine on which others work too.
+            assert seconds < 2 * (LEASE + REAP)
+            gate.write_text("go")
+            late.is_now(TaskState.COMPLETED)
+            stage.dismiss()
+        stage.board.injected(KILL, stage.database, scale(1, 10))
         stage.settle_up()
 
     everywhere(scenario)
