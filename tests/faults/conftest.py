@@ -95,6 +95,12 @@ def stage(
         yield made
 
 
+def skip_unless_chosen(request: pytest.FixtureRequest, database: str) -> None:
+    """Skip what starts a server of its own, if ``--db`` asks for others."""
+    if database not in (request.config.getoption("db") or DATABASES):
+        pytest.skip("another database was asked for")
+
+
 def server_of(request: pytest.FixtureRequest, database: str) -> Server | None:
     """The server of that database, running; None for SQLite."""
     if database == "sqlite":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.faults import handlers
-from tests.faults.conftest import stage_on
+from tests.faults.conftest import skip_unless_chosen, stage_on
 from tests.faults.nursery import Nursery
 from tests.faults.scoreboard import Scoreboard
 from tests.faults.server import filled_up, may_mount, small_disk
@@ -29,9 +29,7 @@ SERVERS: dict[str, type[PrivateServer]] = {"postgres": PostgresServer, "mysql": 
 @pytest.fixture(params=["postgres", "mysql", "sqlite"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A small file system; the test's database is on it."""
-    chosen = request.config.getoption("db")
-    if chosen and request.param not in chosen:
-        pytest.skip("another database was asked for")
+    skip_unless_chosen(request, request.param)
     if not may_mount(tmp_path / "trial"):
         pytest.skip("only root may mount a small file system, and not in every container")
     with small_disk(tmp_path / "disk", MEGABYTES[request.param]) as folder:

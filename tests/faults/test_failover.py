@@ -12,7 +12,7 @@ import pytest
 
 from celers_worker.store import make_direct_store
 from tests.faults import handlers
-from tests.faults.conftest import IMPATIENT, stage_on
+from tests.faults.conftest import IMPATIENT, skip_unless_chosen, stage_on
 from tests.faults.nursery import Nursery
 from tests.faults.scoreboard import Scoreboard
 from tests.faults.server import Standby, execute_as_root, pause_replication, wait_for_standbys
@@ -38,7 +38,10 @@ class Couple(NamedTuple):
 
 
 @pytest.fixture
-def couple(tmp_path: Path, nursery: Nursery, board: Scoreboard) -> Iterator[Couple]:
+def couple(
+    request: pytest.FixtureRequest, tmp_path: Path, nursery: Nursery, board: Scoreboard
+) -> Iterator[Couple]:
+    skip_unless_chosen(request, "postgres")
     with ExitStack() as stack:
         primary = stack.enter_context(PostgresServer(durable=True))
         standby = stack.enter_context(Standby(primary))

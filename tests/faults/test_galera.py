@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.conftest import Scale, stage_on
+from tests.faults.conftest import Scale, skip_unless_chosen, stage_on
 from tests.faults.galera import LIBRARY, Cluster
 from tests.faults.nursery import Nursery
 from tests.faults.scoreboard import Scoreboard
@@ -27,9 +27,7 @@ pytestmark = [
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    chosen = request.config.getoption("db")
-    if chosen and "mysql" not in chosen:
-        pytest.skip("another database was asked for")
+    skip_unless_chosen(request, "mysql")
     with Cluster() as made:
         yield made
 
