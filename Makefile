@@ -12,13 +12,15 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 3
 
 BIN := .venv/bin
+FAULTS = rm -f .faults; $(BIN)/python -m pytest tests/faults --numprocesses $(PROCESSES) \
+	--dist loadgroup --faults-notes .faults $(FAULTS_ARGS) $(PYTEST_ARGS)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What .venv holds: the package alone, or all that is needed to work on it.
 PACKAGE := .venv/.package
 DEVELOPMENT := .venv/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install servers test test-sqlite lint format sql bench bench-plots bench-peers build ci clean
+.PHONY: help demo install servers test test-sqlite faults faults-full lint format sql bench bench-plots bench-peers build ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,13 @@ test: $(DEVELOPMENT) servers ## Run all tests on PostgreSQL, MariaDB and SQLite 
 
 test-sqlite: $(DEVELOPMENT) ## Run the tests that need no database server
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadgroup --db sqlite $(PYTEST_ARGS)
+
+faults: $(DEVELOPMENT) servers ## Break workers, networks and servers; write docs/reliability.md
+	$(FAULTS)
+	$(BIN)/python -m tests.faults.scoreboard .faults docs/reliability.md
+
+faults-full: FAULTS_ARGS := --faults full
+faults-full: faults ## The same with far more of everything: some forty minutes
 
 lint: $(DEVELOPMENT) ## Check style, types and the direction of imports
 	$(BIN)/ruff check

@@ -24,6 +24,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[*DATABASES, OTHER],
         help="run the database tests on this one only; may be repeated (default: all three)",
     )
+    parser.addoption(
+        "--faults",
+        choices=["quick", "full"],
+        default="quick",
+        help="how much the fault suite does to the workers",
+    )
+    parser.addoption(
+        "--faults-notes",
+        type=Path,
+        metavar="FILE",
+        help="where the fault suite notes what it did, for its scoreboard",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -21,6 +21,10 @@ fi
 have pg_dump || [[ " ${missing[*]} " == *" postgresql "* ]] || missing+=(postgresql-client)
 { have mariadb-dump && have mariadb-binlog; } || missing+=(mariadb-client)
 have sqlite3 || missing+=(sqlite3)
+# Wrong clocks, for the fault suite.
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
+[ -n "${CELERS_TEST_MYSQL_URL:-}" ] || [ -e /usr/lib/galera/libgalera_smm.so ] ||
+  missing+=(galera-4)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 give_up() {

@@ -38,14 +38,15 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGSTOP)  # it must not fork while we list its children
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     # A process group would not do: each of PostgreSQL's processes leads one of its own.
-    tree = [*_children(process.pid), process.pid]
+    tree = [*children(process.pid), process.pid]
     for member in tree:
         os.kill(member, signal.SIGKILL)
     process.wait(_KILL_SECONDS)
     eventually_sync(lambda: not any(map(_is_alive, tree)), within=_KILL_SECONDS)
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
+    """The processes that *parent* has started and that are left."""
     lists = Path(f"/proc/{parent}/task").glob("*/children")
     return [int(child) for children in lists for child in children.read_text().split()]
 

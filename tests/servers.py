@@ -104,6 +104,13 @@ class PrivateServer(Server):
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The number of its first process. Raises RuntimeError if it was never started."""
+        if self._process is None:
+            raise RuntimeError(f"the {self.name} server has not been started")
+        return self._process.pid
+
     def start(self) -> None:
         if self.is_running:
             return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import timedelta
 
+from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, WorkerRegistered
 from celers_worker.services.identity import Identity
 from celers_worker.services.runner import Runner
@@ -57,8 +59,13 @@ class Heartbeat(Service):
         return self._renewed + self._lease.total_seconds() - self._margin - time.monotonic()
 
     async def start(self) -> None:
-        """Register the worker, then keep it registered. Raises StoreError."""
-        await self._register()
+        """Register the worker, then keep it registered. Raises Refused.
+
+        If the database is away, which it was not a moment ago, the first tick that reaches it finds
+        no lease and registers; until then nothing is claimed.
+        """
+        with contextlib.suppress(Unavailable):
+            await self._register()
         await super().start()
 
     async def stop(self) -> None:

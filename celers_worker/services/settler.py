@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence, Set
 from uuid import UUID
 
-from celers_worker.core.errors import Unavailable
+from celers_worker.core.errors import Refused, Unavailable
 from celers_worker.core.events import Events, SettleRefused, TasksSettled
 from celers_worker.core.outcome import Dead, Settlement, failure_of
 from celers_worker.services.hooks import Settle
@@ -67,7 +67,7 @@ class Settler(Service):
         batch = list(itertools.islice(self._waiting, self._batch))
         try:
             await self._write(batch)
-        except Unavailable:
+        except (Unavailable, Refused):  # it is not for the outcomes that the database says no
             raise
         except Exception:  # drivers refuse values with errors of their own too
             await self._write_one_by_one(batch)
@@ -115,7 +115,7 @@ class Settler(Service):
         for settlement in batch:
             try:
                 await self._write([settlement])
-            except Unavailable:
+            except (Unavailable, Refused):
                 raise
             except Exception as error:  # of the driver, whatever it refuses
                 dead = Dead("its outcome cannot be stored", failure_of(error))

@@ -25,7 +25,12 @@ from celers_worker.core.task import Demand, Enqueued, NewTask, Task
 from celers_worker.store import server
 from celers_worker.store.deadline import bounded
 from celers_worker.store.ended import EndedHints
-from celers_worker.store.errors import Fault, fault_of, raise_translated
+from celers_worker.store.errors import (
+    Fault,
+    fault_of,
+    leave_servers_that_take_no_writes,
+    raise_translated,
+)
 from celers_worker.store.levels import Levels
 from celers_worker.store.pacing import Pacing
 from celers_worker.store.transaction import Transaction
@@ -234,7 +239,7 @@ class Store:
         return make_direct_store(url, self.options).engine
 
     def _new_engine(self, pool_size: int) -> AsyncEngine:
-        return create_async_engine(
+        engine = create_async_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=0,
@@ -244,6 +249,8 @@ class Store:
             connect_args=self._connect_arguments(),
             **self._engine_options(),
         )
+        leave_servers_that_take_no_writes(engine.sync_engine)
+        return engine
 
     async def _transact(
         self,

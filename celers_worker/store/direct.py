@@ -5,18 +5,24 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.store import server
 from celers_worker.store.base import TRIES, StoreOptions
 from celers_worker.store.ended import EndedPause
-from celers_worker.store.errors import Fault, fault_of, raise_translated
+from celers_worker.store.errors import (
+    Fault,
+    fault_of,
+    leave_servers_that_take_no_writes,
+    raise_translated,
+)
 from celers_worker.store.schema import HEAD
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.urls import shown_url
@@ -92,7 +98,11 @@ class DirectStore:
         """Run *operation* in a transaction of its own, again if it conflicts with another."""
         for attempt in range(1, TRIES + 1):
             try:
-                with self.engine.begin() as connection:
+                with (
+                    self.engine.connect() as connection,
+                    self._bounded(connection),
+                    connection.begin(),
+                ):
                     return operation(self.transaction(connection), *args, **kwargs)
             except Exception as error:  # translated, unless it is tried again
                 if fault_of(error) is not Fault.CONFLICT or attempt == TRIES:
@@ -121,7 +131,7 @@ class DirectStore:
     # --- inside ---
 
     def _make_engine(self) -> Engine:
-        return create_engine(
+        engine = create_engine(
             self.url,
             pool_size=self.options.pool_size,
             # Without the password in the tracebacks of users, and without their payloads.
@@ -129,6 +139,8 @@ class DirectStore:
             connect_args=self._connect_arguments(),
             **self._engine_options(),
         )
+        leave_servers_that_take_no_writes(engine)
+        return engine
 
     def _connect_arguments(self) -> dict[str, Any]:
         """The driver's own arguments for a connection."""
@@ -137,6 +149,10 @@ class DirectStore:
     def _engine_options(self) -> dict[str, Any]:
         """The engine's options for this database."""
         return {}
+
+    def _bounded(self, connection: Connection) -> AbstractContextManager[None]:
+        """Give the database a deadline, where its driver has none of its own."""
+        return nullcontext()
 
     @property
     def connect_seconds(self) -> int:

@@ -11,6 +11,8 @@ import sqlite3
 from enum import Enum, auto
 from typing import NoReturn
 
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -25,7 +27,9 @@ class Fault(Enum):
     LOST = auto()
     """The connection broke or the server is away: whether it was written is unknown."""
     BUSY = auto()
-    """The server is full, read-only or out of connections: nothing was written; wait."""
+    """The server is full or out of connections: nothing was written; wait."""
+    READ_ONLY = auto()
+    """The server takes no writes, perhaps for good: nothing was written; connect anew and wait."""
     DATA = auto()
     """These values will never be accepted."""
     REFUSED = auto()
@@ -37,14 +41,17 @@ class Fault(Enum):
 _SQLSTATES = {
     Fault.CONFLICT: ("40001", "40P01", "55P03"),
     Fault.LOST: ("08", "57P01", "57P02", "57P03", "57014"),
-    Fault.BUSY: ("53", "25006", "58"),
+    Fault.BUSY: ("53", "58"),
+    Fault.READ_ONLY: ("25006",),
     Fault.DATA: ("22", "23", "54"),
     Fault.REFUSED: ("28", "3D", "42", "0A"),
 }
 _MYSQL_CODES = {
-    Fault.CONFLICT: {1213, 1205, 1020},
+    Fault.CONFLICT: {1213, 1205, 1020, 1317},
     Fault.LOST: {0, 2002, 2003, 2006, 2013, 2055, 1927, 1152, 1053, 1158, 1159, 1160, 1161},
-    Fault.BUSY: {1040, 1203, 1290, 1792, 1836, 1021, 1037, 1114, 1226, 3100},
+    Fault.BUSY: {1040, 1203, 1021, 1037, 1114, 1129, 1226, 3100},
+    # 1047: a node of a Galera cluster that does not belong to it now.
+    Fault.READ_ONLY: {1290, 1792, 1836, 1047},
     Fault.DATA: {1048, 1062, 1264, 1366, 1406, 4025, 1153, 3819},
     Fault.REFUSED: {1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1698},
 }
@@ -77,9 +84,10 @@ _LIBPQ_REFUSAL = re.compile(
 def fault_of(error: BaseException) -> Fault:
     """Say what *error* means; what is no database error is a bug."""
     if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return Fault.LOST
-        return fault_of(error.orig) if error.orig is not None else Fault.LOST
+        fault = fault_of(error.orig) if error.orig is not None else Fault.LOST
+        # A read-only server has said so, and written nothing: see below.
+        lost = error.connection_invalidated and fault is not Fault.READ_ONLY
+        return Fault.LOST if lost else fault
     if isinstance(error, PoolTimeout):
         return Fault.BUSY
     sqlite_code = getattr(error, "sqlite_errorcode", None)
@@ -101,6 +109,19 @@ def fault_of(error: BaseException) -> Fault:
     return Fault.BUG
 
 
+def leave_servers_that_take_no_writes(engine: Engine) -> None:
+    """Let the pool of *engine* drop its connections when the server has become read-only.
+
+    After a failover the old primary may live on as a standby, and a connection to it would fail
+    for ever: a new one goes where the URL, a name or a balancer leads now.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def look(context: ExceptionContext) -> None:
+        if fault_of(context.original_exception) is Fault.READ_ONLY:
+            context.is_disconnect = True
+
+
 def translate(error: BaseException, database: str) -> BaseException:
     """Return what to raise instead of *error*: one of our StoreErrors, or itself if it is a bug."""
     if isinstance(error, CelersError):
@@ -109,7 +130,7 @@ def translate(error: BaseException, database: str) -> BaseException:
     match fault_of(error):
         case Fault.LOST:
             return Unavailable(f"{database} does not answer: {message}")
-        case Fault.CONFLICT | Fault.BUSY:
+        case Fault.CONFLICT | Fault.BUSY | Fault.READ_ONLY:
             return Unavailable(f"{database} is busy: {message}")
         case Fault.REFUSED:
             return Refused(f"{database} refused: {message}")

@@ -55,8 +55,9 @@ class WorkerProcess:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """What it has said."""
-        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line]
+        """What it has said; of a line that it is writing, nothing yet."""
+        whole = self.log_file.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line]
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The lines with this sentence."""

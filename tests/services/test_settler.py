@@ -5,9 +5,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from celers_worker import Celers
-from celers_worker.core.errors import Unavailable
+from celers_worker.core.errors import Refused, Unavailable
 from celers_worker.core.events import SettleRefused, TasksSettled
 from celers_worker.core.outcome import (
     Cancelled,
@@ -21,6 +22,7 @@ from celers_worker.core.outcome import (
 )
 from celers_worker.core.task import Task, TaskState
 from celers_worker.store import inspect, make_direct_store
+from celers_worker.store.transaction import Transaction
 from tests.services.conftest import MakeStaff
 from tests.services.crews import Staff, ids, locked, new_task
 from tests.services.desk import a_task
@@ -171,6 +173,28 @@ async def test_a_task_with_an_outcome_that_cannot_be_stored_is_buried_alone(
     assert view.reason == "its outcome cannot be stored"
     assert staff.crew.settler.backlog == 0
     assert refused(staff) == [lost.id]
+
+
+async def test_a_refusal_that_is_not_about_the_outcome_buries_no_task(
+    make_staff: MakeStaff,
+) -> None:
+    # A right that was taken away for a while, or a table: the work was done, and stays done.
+    staff = await make_staff(Celers())
+    tasks = await claimed(staff, 2)
+    put(staff, tasks, Completed())
+    await staff.store.run(_rename, "celers_task_archive", "celers_away")
+    try:
+        with pytest.raises(Refused):
+            await staff.crew.settler.tick()
+        assert staff.crew.settler.backlog == 2
+    finally:
+        await staff.store.run(_rename, "celers_away", "celers_task_archive")
+    await staff.crew.settler.tick()
+    assert [await state(staff, task) for task in tasks] == [TaskState.COMPLETED] * 2
+
+
+def _rename(transaction: Transaction, table: str, name: str) -> None:
+    transaction.connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
 @pytest.mark.parametrize("reason", ["NUL \0", "surrogate \ud800"], ids=["NUL", "surrogate"])

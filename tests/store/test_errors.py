@@ -45,16 +45,19 @@ CASES = [
     (Fault.LOST, BrokenPipeError()),
     (Fault.BUSY, psycopg.errors.TooManyConnections()),
     (Fault.BUSY, psycopg.errors.DiskFull()),
-    (Fault.BUSY, asyncpg.ReadOnlySQLTransactionError("no")),
     (Fault.BUSY, mysql(1040)),  # too many connections
-    (Fault.BUSY, mysql(1290)),  # read-only
-    (Fault.BUSY, mysql(1836)),
     (Fault.BUSY, mysql(1114)),  # table full
     (Fault.BUSY, sqlite(sqlite3.SQLITE_BUSY)),
     (Fault.BUSY, sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT)),
     (Fault.BUSY, sqlite(sqlite3.SQLITE_FULL)),
     (Fault.BUSY, sqlite(sqlite3.SQLITE_IOERR_WRITE)),
     (Fault.BUSY, TimeoutError("the pool is used up")),
+    (Fault.READ_ONLY, asyncpg.ReadOnlySQLTransactionError("no")),
+    (Fault.READ_ONLY, psycopg.errors.ReadOnlySqlTransaction()),
+    (Fault.READ_ONLY, mysql(1290)),
+    (Fault.READ_ONLY, mysql(1836)),
+    (Fault.READ_ONLY, mysql(1047)),  # a node that has left its cluster
+    (Fault.CONFLICT, mysql(1317)),  # KILL QUERY
     (Fault.DATA, psycopg.errors.UniqueViolation()),
     (Fault.DATA, asyncpg.StringDataRightTruncationError("no")),
     (Fault.DATA, mysql(1406)),

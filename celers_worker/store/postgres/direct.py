@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from contextlib import AbstractContextManager
 from typing import Any
 
+from sqlalchemy import Connection
+
+from celers_worker.store.curfew import CURFEW
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.ended import EndedPause
+from celers_worker.store.postgres.connecting import whichever_writes
 from celers_worker.store.postgres.ended import PostgresEndedPause
 from celers_worker.store.postgres.transaction import PostgresTransaction
 
@@ -19,9 +26,23 @@ class PostgresDirectStore(DirectStore):
         """NOTIFY tells, on a connection of its own."""
         return PostgresEndedPause(self.url, self._connect_arguments())
 
+    def _bounded(self, connection: Connection) -> AbstractContextManager[None]:
+        """A second after the server should have ended the statement, end the connection.
+
+        A server that is frozen ends nothing, its kernel answers for it, and psycopg waits for ever.
+        """
+        raw: Any = connection.connection.driver_connection
+
+        def cut() -> None:
+            with socket.socket(fileno=os.dup(raw.fileno())) as ours:
+                ours.shutdown(socket.SHUT_RDWR)
+
+        return CURFEW.after(self.call_seconds + 1, cut)
+
     def _connect_arguments(self) -> dict[str, Any]:
         milliseconds = self.call_seconds * 1000
         return {
+            **whichever_writes(self.url),
             "connect_timeout": self.connect_seconds,
             "application_name": "celers",
             # The server ends what takes too long, and who falls silent with locks in his hands; a

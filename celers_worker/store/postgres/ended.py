@@ -15,6 +15,7 @@ from celers_worker.store.base import StoreOptions
 from celers_worker.store.deadline import bounded
 from celers_worker.store.ended import EndedHints, EndedPause
 from celers_worker.store.errors import raise_translated
+from celers_worker.store.postgres import connecting
 from celers_worker.store.postgres.settling import ENDED_CHANNEL, WAITING_LOCK
 
 #: A settle that holds the lock is waited for so long, in milliseconds; meanwhile others see that
@@ -29,7 +30,7 @@ class PostgresEndedHints(EndedHints):
 
     def __init__(self, url: URL, name: str, options: StoreOptions) -> None:
         super().__init__()
-        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._name = name
         self._options = options
         self._connection: Any = None
@@ -55,10 +56,10 @@ class PostgresEndedHints(EndedHints):
 
     async def _connect(self) -> None:
         self.close()
-        await self._asked(self._connected(), self._options.connect_timeout.total_seconds())
+        await self._asked(self._connected(), connecting.patience(self._url, self._options))
 
     async def _connected(self) -> None:
-        connection = await asyncpg.connect(self._url)
+        connection = await connecting.connect(self._url, self._options)
         self._connection = connection
         await connection.add_listener(ENDED_CHANNEL, self._hear)
         await connection.execute(f"SET lock_timeout = {_PATIENCE}")

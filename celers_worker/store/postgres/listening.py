@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 from sqlalchemy import URL
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.store.base import StoreOptions, Wakeup
 from celers_worker.store.deadline import bounded
 from celers_worker.store.errors import raise_translated
+from celers_worker.store.postgres import connecting
 from celers_worker.store.postgres.transaction import CONTROL_CHANNEL, TASKS_CHANNEL
 
 #: After so much silence it is asked whether the connection lives, in seconds.
@@ -27,7 +27,7 @@ class Listening:
     """Hints heard on a connection of its own: one of a kind is as good as a hundred."""
 
     def __init__(self, url: URL, name: str, options: StoreOptions) -> None:
-        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._name = name
         self._options = options
         self.served: Collection[str] | None = None
@@ -106,10 +106,10 @@ class Listening:
         made: list[Any] = []
 
         async def connect() -> None:
-            made.append(await asyncpg.connect(self._url))
+            made.append(await connecting.connect(self._url, self._options))
 
         try:
-            seconds = self._options.connect_timeout.total_seconds()
+            seconds = connecting.patience(self._url, self._options)
             await bounded(connect(), seconds, abandon=lambda: None)
             [connection] = made
             connection.add_termination_listener(lambda gone: self._hear(gone, 0, "", ""))

@@ -23,7 +23,7 @@ from celers_worker.core.workflow import WorkflowState
 from celers_worker.store import lease_statements
 from celers_worker.store.base import Store, StoreOptions, UpkeepDue, Wakeup
 from celers_worker.store.ended import EndedHints
-from celers_worker.store.postgres import claiming, enqueueing, settling
+from celers_worker.store.postgres import claiming, connecting, enqueueing, settling
 from celers_worker.store.postgres.ended import PostgresEndedHints
 from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
@@ -243,6 +243,7 @@ class PostgresStore(Store):
     def _connect_arguments(self) -> dict[str, Any]:
         call = self.options.call_timeout.total_seconds()
         return {
+            **connecting.whichever_writes(self.url),
             "timeout": self.options.connect_timeout.total_seconds(),
             "server_settings": {
                 "application_name": "celers",

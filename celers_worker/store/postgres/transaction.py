@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, Table, text
 from sqlalchemy.exc import DBAPIError
 
-from celers_worker.store import sql
+from celers_worker.store import sql, statements
 from celers_worker.store.errors import Fault, fault_of
 from celers_worker.store.postgres import partitions, settling
 from celers_worker.store.transaction import Transaction
@@ -44,7 +44,7 @@ class PostgresTransaction(Transaction):
 
     def keep_partitions(self, retention: timedelta, *, ahead: int = 3) -> None:
         """Make the archive's partitions of the coming days, and drop those past *retention*."""
-        today = datetime.now(UTC).date()
+        today = self._today()
         existing = set(self.connection.execute(partitions.PARTITIONS).scalars())
         days = [today + timedelta(days=offset) for offset in range(ahead + 1)]
         missing = [day for day in days if partitions.partition_name(day) not in existing]
@@ -61,7 +61,7 @@ class PostgresTransaction(Transaction):
         self, query: Callable[[Table], Select[Any]], window: timedelta, *, limit: int
     ) -> Sequence[Any]:
         """The tails of the newest partitions: an index on completed_at would cost every settle."""
-        oldest = partitions.partition_name((datetime.now(UTC) - window).date() - timedelta(days=1))
+        oldest = partitions.partition_name(self._today() - window - timedelta(days=1))
         found: list[Any] = []
         for name in sorted(self.connection.execute(partitions.PARTITIONS).scalars(), reverse=True):
             if name >= oldest and len(found) < limit:
@@ -91,6 +91,11 @@ class PostgresTransaction(Transaction):
         """Autovacuum looks at partitions only, never at the archive as a whole."""
         for table in ("celers_tasks", "celers_task_archive", "celers_dead_letter_queue"):
             self.connection.execute(text(f"ANALYZE {table}"))
+
+    def _today(self) -> date:
+        """By the database's clock: by one that is wrong, young partitions would be dropped."""
+        now: datetime = self.connection.execute(statements.NOW).scalar_one()
+        return now.astimezone(UTC).date()
 
     def _change_partition(self, statement: str) -> None:
         try:
