@@ -193,7 +193,7 @@ BEGIN
             the_metadata, the_queue, the_timeout,
             TIMESTAMPADD(MICROSECOND, ROUND(the_lifetime * 1000000), UTC_TIMESTAMP(6)),
             the_key, the_fingerprint
-        ) ON DUPLICATE KEY UPDATE celers_tasks.id = celers_tasks.id;
+        ) ON DUPLICATE KEY UPDATE celers_tasks.unique_key = celers_tasks.unique_key;
         IF the_key IS NULL THEN
             LEAVE adding;
         END IF;
