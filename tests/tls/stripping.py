@@ -44,6 +44,9 @@ class StrippingProxy:
                 client.sendall(_without_tls(server.recv(4096)))
                 if len(client.recv(4096, socket.MSG_PEEK)) == _ASKS_FOR_TLS:
                     client.sendall(_BAD_HANDSHAKE)  # what a server without TLS says
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(4096):  # closed before that, it would not be read
+                        pass
                     return
             else:
                 first = client.recv(8, socket.MSG_WAITALL)
