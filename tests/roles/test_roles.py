@@ -421,6 +421,17 @@ def test_what_only_the_owner_can_do_says_so(database):
         assert "Traceback" not in answer.err
 
 
+def test_what_is_not_the_operators_to_vacuum_is_told_and_not_passed_over(database):
+    url = database.users[Role.OPERATOR]
+    answer = celers("--database", url, "maintain", "vacuum")
+    if database.on_postgres:
+        assert answer.code == 2
+        assert errors(answer)[-1].endswith("Run it as the owner of the tables.")
+    else:
+        assert answer.code == 0, answer.err
+    done("--database", database.owner, "maintain", "vacuum")
+
+
 # --- the audit trail ---
 
 
