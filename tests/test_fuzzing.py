@@ -31,7 +31,7 @@ from celers_worker.store.urls import driver_url
 #: Seconds of the CPU for one input, on a machine that is three times slower. Not of the clock, for
 #: others have their turns: hypothesis' deadline would count those too.
 _BOUND = 2.0
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 _CRON = st.text(alphabet="0123456789*/,-#LW?@ JANMONhourlydai\t", max_size=80)
 _TOML = st.lists(
@@ -218,7 +218,7 @@ _FILTERS = [
 ]
 
 
-@settings(MANY, max_examples=150)
+@settings(MANY, max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(_FILTERS), _WORDS), max_size=3))
 def test_any_filter_of_the_command_line(given_: list[tuple[str, str]]) -> None:
     from click.testing import CliRunner
