@@ -50,7 +50,9 @@ def parse_backoff(text: str) -> Backoff:
     except TypeError as error:
         signature = inspect.signature(strategy)
         known = ", ".join(signature.parameters)
-        raise ConfigurationError(f"{text[:80]!r}: {error}. {name} takes {known or 'nothing'}.") from None
+        raise ConfigurationError(
+            f"{text[:80]!r}: {error}. {name} takes {known or 'nothing'}."
+        ) from None
     return strategy(*positional, **named)
 
 

@@ -6,6 +6,7 @@ may call it, and a worker need not own the tables.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, literal_column, text
@@ -82,9 +83,13 @@ def partition_name(day: date) -> str:
     return f"celers_task_archive_{day:%Y%m%d}"
 
 
-def day_of(name: str) -> date:
-    """The day of a partition that ``partition_name`` has named."""
-    return datetime.strptime(name.rpartition("_")[2], "%Y%m%d").replace(tzinfo=UTC).date()
+def day_of(name: str) -> date | None:
+    """The day of a partition that ``partition_name`` has named; None for others, also people's."""
+    found = re.fullmatch(r"celers_task_archive_([0-9]{8})", name)
+    try:
+        return None if found is None else date.fromisoformat(found[1])
+    except ValueError:
+        return None
 
 
 def only(name: str) -> list[ColumnElement[bool]]:
@@ -92,8 +97,8 @@ def only(name: str) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [
         literal_column(f"{archive.name}.tableoid") == literal_column(f"'{name}'::regclass")
     ]
-    if name != DEFAULT_PARTITION:
-        begin = datetime.combine(day_of(name), time(), UTC)
+    if (day := day_of(name)) is not None:
+        begin = datetime.combine(day, time(), UTC)
         found += [
             archive.c.completed_at >= begin,
             archive.c.completed_at < begin + timedelta(days=1),

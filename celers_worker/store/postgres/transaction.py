@@ -53,10 +53,10 @@ class PostgresTransaction(Transaction):
         if missing and self.connection.execute(partitions.ALONE).scalar():
             for day in missing:
                 self._change_partition(partitions.MAKE, day)
-        oldest = partitions.partition_name(today - retention - timedelta(days=1))
-        for name in sorted(existing):
-            if name != partitions.DEFAULT_PARTITION and name < oldest:
-                self._change_partition(partitions.DROP, partitions.day_of(name))
+        oldest = today - retention - timedelta(days=1)
+        for day in sorted(filter(None, map(partitions.day_of, existing))):
+            if day < oldest:
+                self._change_partition(partitions.DROP, day)
 
     def newest_ended(
         self, query: Callable[[Table], Select[Any]], window: timedelta, *, limit: int
