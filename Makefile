@@ -20,7 +20,7 @@ PACKAGE := .venv/.package
 DEVELOPMENT := .venv/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install servers test test-sqlite faults faults-full lint format sql bench bench-plots bench-peers build ci clean
+.PHONY: help demo install servers test test-sqlite faults faults-full lint format sql bench bench-plots bench-peers audit build ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ bench-plots: $(DEVELOPMENT) ## Draw docs/plots (FIGURES='FILE ...' that bench --
 
 bench-peers: $(DEVELOPMENT) servers ## Measure other queues beside ours, installed in .bench-peers
 	$(BIN)/python -m bench.peers
+
+audit: $(DEVELOPMENT) ## Look for known holes in what we depend on; asks the network
+	$(PIP) install --group audit
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 build: $(DEVELOPMENT) ## Build the wheel into dist
 	$(PIP) install --group build

@@ -47,10 +47,16 @@ from celers_worker.services.draining import ending_of
 from celers_worker.services.host import Offers
 from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings
-from celers_worker.store import Store, maintenance, make_store
+from celers_worker.store import Store, grants, maintenance, make_store, rights
 
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
+
+
+async def _opened(store: Store) -> None:
+    """Open *store*, and see that its user may run tasks: later each of them would be refused."""
+    await store.open()
+    await store.run(rights.check, grants.Role.WORKER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,7 @@ class Worker:
             stopped.cancel()
 
     async def _open_once(self, store: Store, stopped: asyncio.Task[Any]) -> bool:
-        opening = asyncio.create_task(store.open())
+        opening = asyncio.create_task(_opened(store))
         limit = _FAST if self._fail_fast else None
         await asyncio.wait({opening, stopped}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():

@@ -89,7 +89,10 @@ def test_what_is_no_file_is_refused_without_opening_it(tmp_path, make, problem):
     [
         (0o644, "postgresql://user:hunter2@host/name", True),
         (0o604, "postgresql://host/name?password=hunter2", True),
-        (0o640, "postgresql://user:hunter2@host/name", False),
+        (0o640, "postgresql://user:hunter2@host/name", True),
+        (0o660, "mysql://user:hunter2@host/name", True),
+        (0o400, "postgresql://user:hunter2@host/name", False),
+        (0o620, "postgresql://user:hunter2@host/name", False),
         (0o600, "postgresql://user:hunter2@host/name", False),
         (0o644, "postgresql://user@host/name", False),
         (0o644, "sqlite:///celers.db", False),
@@ -103,5 +106,35 @@ def test_a_password_in_a_file_that_everybody_can_read_is_refused(tmp_path, mode,
         load_config(environment={}, directory=tmp_path)
         return
     [found] = problems_of(tmp_path, environment={"CELERS_DATABASE_URL": "sqlite:///other.db"})
-    assert found.startswith("celers.toml:2: everybody on this host can read the password")
-    assert "chmod 600 celers.toml" in found
+    who = "everybody on this host" if mode & 0o004 else "the group of the file"
+    assert found.startswith(f"celers.toml:2: {who} can read the password of database.url: ")
+    assert "run `chmod 600 celers.toml`" in found
+
+
+@pytest.mark.parametrize(
+    ("mode", "readers", "refused"),
+    [
+        (0o640, "group", False),
+        (0o644, "group", True),
+        (0o644, "everybody", False),
+        (0o640, "owner", True),
+        (0o640, "nobody", True),
+    ],
+)
+def test_who_else_may_read_a_password_has_to_be_said_in_the_file(tmp_path, mode, readers, refused):
+    file = tmp_path / "celers.toml"
+    url = "postgresql://user:hunter2@host/name"
+    file.write_text(f'[database]\nurl = "{url}"\nfile_readers = "{readers}"\n')
+    file.chmod(mode)
+    if refused:
+        assert "hunter2" not in "".join(problems_of(tmp_path))
+    else:
+        load_config(environment={}, directory=tmp_path)
+
+
+def test_a_credential_of_systemd_may_have_any_mode(tmp_path):
+    credential = tmp_path / "database_url"
+    credential.write_text("postgresql://user:hunter2@host/name")
+    credential.chmod(0o444)
+    loaded = load_config(environment={"CREDENTIALS_DIRECTORY": str(tmp_path)}, directory=tmp_path)
+    assert loaded.config.database.url == "postgresql://user:hunter2@host/name"

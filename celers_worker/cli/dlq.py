@@ -58,7 +58,7 @@ def list_(
         from celers_worker.store import inspect
 
         wanted = filter_of(chosen, states=_DEAD)
-        views = store.run(inspect.list_tasks, wanted, limit=limit, before=after)
+        views = store.run(inspect.list_tasks, wanted, limit=limit, before=after, payloads=False)
     show_list(views, style, limit, "See the others: celers task list")
 
 

@@ -14,10 +14,12 @@ from celers_worker.cli.output import printable
 from celers_worker.core.errors import (
     CelersError,
     ConfigurationError,
+    Forbidden,
     PayloadError,
     Refused,
     SchemaError,
     Unavailable,
+    Untrusted,
 )
 
 FAILED = 1
@@ -82,6 +84,8 @@ def _reason(error: BaseException) -> str:
     match error:
         case click.ClickException():
             return error.format_message()
+        case Forbidden() | Untrusted():
+            return str(error)
         case Refused(__cause__=Exception()):  # said by the server, not by us
             return f"{_sentence(error)} Mend database.url, or the rights of its user."
         case Unavailable():

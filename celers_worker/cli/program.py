@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "restore": "Bring a backup back.",
         "copy": "Copy or move everything to another database.",
         "handlers": "List the handlers of the application.",
+        "grants": "Print the GRANTs that a producer, worker, viewer or operator needs.",
         "migrate": "Create the tables, or bring them up to date.",
         "bench": "Measure the database in a queue of its own.",
         "doctor": "Find what is wrong with the database, and what mends it.",

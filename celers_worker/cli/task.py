@@ -52,7 +52,9 @@ def list_(
     with invocation.store() as store:
         from celers_worker.store import inspect
 
-        views = store.run(inspect.list_tasks, filter_of(chosen), limit=limit, before=after)
+        views = store.run(
+            inspect.list_tasks, filter_of(chosen), limit=limit, before=after, payloads=False
+        )
     show_list(views, style, limit, "Add one: celers enqueue NAME key=value")
 
 

@@ -104,11 +104,24 @@ def command(
         from celers_worker.link import Link
 
         link = Link.inherited()
+        if link is None:
+            _warn_of_password(invocation.database)
         if link is None and loaded.config.worker.processes > 1:
             code = _supervise(loaded.config, until, fail_fast)
         else:
             code = _work(loaded, until, fail_fast, link)
     raise click.exceptions.Exit(code)
+
+
+def _warn_of_password(flag: str | None) -> None:
+    """A worker runs for weeks, and all that time everybody here can read its arguments."""
+    from celers_worker.config.url import has_password
+
+    if flag is not None and has_password(flag):
+        failure.warn(
+            "--database holds a password, which everybody on this host can read in the list of "
+            "processes: give the URL in CELERS_DATABASE_URL or CELERS_DATABASE_URL_FILE."
+        )
 
 
 def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from celers_worker.config.tables import Readers
 from celers_worker.core.errors import ConfigurationError
 
 LARGEST = 1_048_576
@@ -30,7 +31,7 @@ class Document:
 
     name: str
     content: Mapping[str, Any]
-    readable_by_all: bool = False
+    readers: Readers = Readers.OWNER
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
     root: tuple[str, ...] = ()
 
@@ -110,7 +111,7 @@ def _read_document(path: Path, name: str, given_by: str = "") -> Document:
     return Document(
         name=name,
         content=_parse(text, name),
-        readable_by_all=_readable_by_all(mode),
+        readers=_readers(mode),
         lines=_lines(text),
     )
 
@@ -128,12 +129,15 @@ def _read_pyproject(path: Path) -> Document | None:
     if not isinstance(content, dict):
         where = Document(PYPROJECT, {}, lines=lines).where(*root)
         raise ConfigurationError(f"{where}: tool.celers must be a table: [tool.celers.worker].")
-    return Document(PYPROJECT, content, _readable_by_all(mode), lines, root)
+    return Document(PYPROJECT, content, _readers(mode), lines, root)
 
 
-def _readable_by_all(mode: int) -> bool:
-    # Elsewhere than on POSIX the bits say nothing about who can read.
-    return os.name == "posix" and bool(mode & stat.S_IROTH)
+def _readers(mode: int) -> Readers:
+    if os.name != "posix":  # there the bits say nothing about who can read
+        return Readers.OWNER
+    if mode & stat.S_IROTH:
+        return Readers.EVERYBODY
+    return Readers.GROUP if mode & stat.S_IRGRP else Readers.OWNER
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:

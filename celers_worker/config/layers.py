@@ -14,7 +14,7 @@ from typing import Any
 
 from celers_worker.config.documents import Document, find_document, header, read_text
 from celers_worker.config.settings import setting_at, settings_of
-from celers_worker.config.tables import NAMED_TABLES, TABLES
+from celers_worker.config.tables import NAMED_TABLES, TABLES, Readers
 from celers_worker.config.url import has_password
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.names import (
@@ -36,6 +36,7 @@ _KUBERNETES = re.compile(
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 ROUTES = "routes"
+_WHO = {Readers.GROUP: "the group of the file", Readers.EVERYBODY: "everybody on this host"}
 _NAMES_IN: Mapping[str, Callable[[object], str]] = {
     "queues": check_queue_name,
     "handlers": check_task_name,
@@ -142,11 +143,8 @@ def _add_table(
         if name in known:
             key = ".".join((*path, name))
             layer.add(key, value, Place(document.name, where))
-            if key == URL and document.readable_by_all and _has_password(value):
-                layer.problems.append(
-                    f"{where}: everybody on this host can read the password of database.url: "
-                    f"run `chmod 600 {document.name}`."
-                )
+            if key == URL and _has_password(value):
+                layer.problems.extend(_told_to_others(document, where, content.get("file_readers")))
         elif len(path) > 1 and isinstance(value, dict):
             # [handlers.shop.pay] is TOML for a table in a table.
             layer.problems.append(
@@ -158,6 +156,17 @@ def _add_table(
                 f"{where}: unknown key {name[:80]!r} in {header(*path)}."
                 f"{_elsewhere(name, known, path[0])}"
             )
+
+
+def _told_to_others(document: Document, where: str, allowed: object) -> Iterator[str]:
+    """Yield what is wrong if more may read the password than *allowed*, by default the owner."""
+    order = list(Readers)
+    most = next((one for one in order if one == allowed), Readers.OWNER)
+    if order.index(document.readers) > order.index(most):
+        yield (
+            f"{where}: {_WHO[document.readers]} can read the password of database.url: run "
+            f'`chmod 600 {document.name}`, or allow it by file_readers = "{document.readers}".'
+        )
 
 
 def _has_password(value: object) -> bool:

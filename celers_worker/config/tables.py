@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
@@ -50,6 +51,14 @@ MAX_BYTES = 15 * 1024 * 1024
 MAX_CAPACITY = 1_000_000
 
 
+class Readers(StrEnum):
+    """Who may read a file, from few to many."""
+
+    OWNER = "owner"
+    GROUP = "group"
+    EVERYBODY = "everybody"
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table of the file. load_config checks the values, the tables themselves do not."""
 
@@ -61,6 +70,7 @@ class DatabaseSettings(Table, frozen=True):
     connect_timeout: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
     call_timeout: Annotated[timedelta, _POSITIVE] = timedelta(seconds=10)
     pool_size: Annotated[int, Whole(1, 1_000)] = 5
+    file_readers: Annotated[str, Choice(tuple(Readers))] = Readers.OWNER.value
 
 
 class WorkerSettings(Table, frozen=True):

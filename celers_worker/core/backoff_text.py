@@ -34,14 +34,14 @@ def parse_backoff(text: str) -> Backoff:
     call = _CALL.fullmatch(text)
     if call is None:
         raise ConfigurationError(
-            f"{text!r} is no backoff: write a strategy and its waits, "
+            f"{text[:80]!r} is no backoff: write a strategy and its waits, "
             'such as "exponential(2s, cap=1h)".'
         )
     name, inside = call[1], call[2] or ""
     strategy = STRATEGIES.get(name)
     if strategy is None:
         raise ConfigurationError(
-            f"{name!r} is no backoff: the strategies are {', '.join(STRATEGIES)}."
+            f"{name[:80]!r} is no backoff: the strategies are {', '.join(STRATEGIES)}."
             f"{nearest(name, STRATEGIES)}"
         )
     positional, named = _arguments(inside)
@@ -50,7 +50,9 @@ def parse_backoff(text: str) -> Backoff:
     except TypeError as error:
         signature = inspect.signature(strategy)
         known = ", ".join(signature.parameters)
-        raise ConfigurationError(f"{text!r}: {error}. {name} takes {known or 'nothing'}.") from None
+        raise ConfigurationError(
+            f"{text[:80]!r}: {error}. {name} takes {known or 'nothing'}."
+        ) from None
     return strategy(*positional, **named)
 
 
@@ -61,7 +63,7 @@ def _arguments(inside: str) -> tuple[list[str], dict[str, Any]]:
         key, equals, value = (piece.strip().strip("\"'") for piece in part.partition("="))
         if not equals:
             if named:
-                raise ConfigurationError(f"{part!r} must stand before what has a name.")
+                raise ConfigurationError(f"{part[:80]!r} must stand before what has a name.")
             positional.append(key)
         else:
             named[key] = _number(key, value) if key in _NUMBERS else value
@@ -72,4 +74,4 @@ def _number(key: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise ConfigurationError(f"{key} is {value!r}: write a number.") from None
+        raise ConfigurationError(f"{key} is {value[:80]!r}: write a number.") from None

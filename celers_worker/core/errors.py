@@ -15,7 +15,9 @@
     ├── ExportError          a file of an export is damaged, unfinished or newer; names the line
     └── StoreError           the database failed
         ├── Unavailable      it cannot be reached, or is full; the same call may work later
-        └── Refused          it answered no, and will again: rights, a missing database
+        └── Refused          it answered no, and will again: a missing database, a password
+            ├── Forbidden    a right is missing; names the command that shows how to grant it
+            └── Untrusted    the way to it is not as safe as it must be; says what mends it
 
 Each message says what happened, where, why and what to do.
 """
@@ -157,3 +159,11 @@ class Unavailable(StoreError):
 
 class Refused(StoreError):
     """The database answered no and will do so again: rights, a missing database or table."""
+
+
+class Forbidden(Refused):
+    """The user of the database may not do this; the message names the command ``celers grants``."""
+
+
+class Untrusted(Refused):
+    """No connection was made, for it would not have been safe: a certificate, or no TLS at all."""

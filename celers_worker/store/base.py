@@ -207,6 +207,11 @@ class Store:
     async def _enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         return await self.run(self.transaction.enqueue, tasks)
 
+    @property
+    def _engine_url(self) -> URL:
+        """The URL without what goes to the driver as arguments."""
+        return self.url
+
     def _connect_arguments(self) -> dict[str, Any]:
         """The driver's own arguments for a connection."""
         return {}
@@ -240,7 +245,7 @@ class Store:
 
     def _new_engine(self, pool_size: int) -> AsyncEngine:
         engine = create_async_engine(
-            self.url,
+            self._engine_url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=self.options.call_timeout.total_seconds(),

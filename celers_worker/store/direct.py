@@ -132,7 +132,7 @@ class DirectStore:
 
     def _make_engine(self) -> Engine:
         engine = create_engine(
-            self.url,
+            self._engine_url,
             pool_size=self.options.pool_size,
             # Without the password in the tracebacks of users, and without their payloads.
             hide_parameters=True,
@@ -141,6 +141,11 @@ class DirectStore:
         )
         leave_servers_that_take_no_writes(engine)
         return engine
+
+    @property
+    def _engine_url(self) -> URL:
+        """The URL without what goes to the driver as arguments."""
+        return self.url
 
     def _connect_arguments(self) -> dict[str, Any]:
         """The driver's own arguments for a connection."""

@@ -34,7 +34,7 @@ def make(connection: Connection) -> None:
         for statement in CREATE.get(_backend(connection.dialect), ()):
             connection.execute(text(statement))
     except DBAPIError as error:
-        if fault_of(error) is not Fault.REFUSED:
+        if fault_of(error) not in (Fault.REFUSED, Fault.FORBIDDEN):
             raise
         raise Refused(
             f"{NAME}, which lets other languages enqueue by SQL, was not made: "

@@ -16,7 +16,15 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from celers_worker.core.errors import CelersError, Refused, StoreError, Unavailable
+from celers_worker.core.errors import (
+    CelersError,
+    Forbidden,
+    Refused,
+    StoreError,
+    Unavailable,
+    Untrusted,
+)
+from celers_worker.store.tls_failure import tls_problem
 
 
 class Fault(Enum):
@@ -34,6 +42,10 @@ class Fault(Enum):
     """These values will never be accepted."""
     REFUSED = auto()
     """Rights, a missing table or database, a wrong password: a person must act."""
+    FORBIDDEN = auto()
+    """A right is missing, which the owner of the tables can grant."""
+    UNTRUSTED = auto()
+    """The server is not known to be the right one, or there is no TLS."""
     BUG = auto()
     """Not the database's: an error of ours or of the caller."""
 
@@ -44,6 +56,7 @@ _SQLSTATES = {
     Fault.BUSY: ("53", "58"),
     Fault.READ_ONLY: ("25006",),
     Fault.DATA: ("22", "23", "54"),
+    Fault.FORBIDDEN: ("42501",),
     Fault.REFUSED: ("28", "3D", "42", "0A"),
 }
 _MYSQL_CODES = {
@@ -53,7 +66,8 @@ _MYSQL_CODES = {
     # 1047: a node of a Galera cluster that does not belong to it now.
     Fault.READ_ONLY: {1290, 1792, 1836, 1047},
     Fault.DATA: {1048, 1062, 1264, 1366, 1406, 4025, 1153, 3819},
-    Fault.REFUSED: {1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1698},
+    Fault.FORBIDDEN: {1142, 1143, 1227, 1370},
+    Fault.REFUSED: {1044, 1045, 1049, 1054, 1064, 1146, 1698},
 }
 _SQLITE_CODES = {
     Fault.CONFLICT: {sqlite3.SQLITE_LOCKED},
@@ -83,6 +97,8 @@ _LIBPQ_REFUSAL = re.compile(
 
 def fault_of(error: BaseException) -> Fault:
     """Say what *error* means; what is no database error is a bug."""
+    if tls_problem(error) is not None:
+        return Fault.UNTRUSTED
     if isinstance(error, DBAPIError):
         fault = fault_of(error.orig) if error.orig is not None else Fault.LOST
         # A read-only server has said so, and written nothing: see below.
@@ -134,6 +150,13 @@ def translate(error: BaseException, database: str) -> BaseException:
             return Unavailable(f"{database} is busy: {message}")
         case Fault.REFUSED:
             return Refused(f"{database} refused: {message}")
+        case Fault.FORBIDDEN:
+            return Forbidden(
+                f"{database} refused: {message.rstrip('.')}. What a user needs its owner learns "
+                "from: celers grants --role producer|worker|viewer|operator"
+            )
+        case Fault.UNTRUSTED:
+            return Untrusted(f"{database} is not trusted: {tls_problem(error)}.")
         case Fault.DATA:
             return StoreError(f"{database} cannot store this: {message}")
         case Fault.BUG:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from celers_worker.core.errors import Refused
+from celers_worker.store.postgres.partitions import in_this_schema
 
 _COLUMNS = "task_id, state, timestamp, worker_id, message, queue_name, lease"
 
@@ -127,8 +128,10 @@ def _creations(backend: str) -> Iterator[str]:
             case "postgresql":
                 yield (
                     f"CREATE OR REPLACE FUNCTION {trigger.name}() RETURNS trigger LANGUAGE plpgsql "
-                    f"AS $$ BEGIN {trigger.body}; RETURN NULL; END $$"
+                    # Whoever writes a task leaves a trail, and need not be able to forge one.
+                    f"SECURITY DEFINER AS $$ BEGIN {trigger.body}; RETURN NULL; END $$"
                 )
+                yield in_this_schema(f"{trigger.name}()")
                 yield (
                     f"{begin} FOR EACH ROW WHEN ({trigger.when}) EXECUTE FUNCTION {trigger.name}()"
                 )

@@ -107,16 +107,23 @@ def task(transaction: Transaction, task_id: UUID) -> TaskView | None:
 
 
 def list_tasks(
-    transaction: Transaction, wanted: TaskFilter, *, limit: int = 50, before: UUID | None = None
+    transaction: Transaction,
+    wanted: TaskFilter,
+    *,
+    limit: int = 50,
+    before: UUID | None = None,
+    payloads: bool = True,
 ) -> list[TaskView]:
     """The newest tasks first; *before* continues after the last of an earlier page.
+
+    Without *payloads* they are not read, which not everybody may who may list tasks.
 
     A page is one statement, so that a task which moves from table to table meanwhile is on it once;
     and as it keeps its id, it is on one page only.
     """
     pages = []
     for table in _tables(wanted):
-        query = _views(table).where(*conditions(table, wanted))
+        query = _views(table, payloads=payloads).where(*conditions(table, wanted))
         if before is not None:
             query = query.where(table.c.id < before)
         page = query.order_by(table.c.id.desc()).limit(limit).subquery()
@@ -200,9 +207,10 @@ def _tables(wanted: TaskFilter) -> list[Any]:
     ]
 
 
-def _views(table: Any) -> Select[Any]:
+def _views(table: Any, *, payloads: bool = True) -> Select[Any]:
     reason = table.c.reason if table is dead_letters else table.c.cancel_reason
-    return select(*(table.c[name] for name in TASK_COLUMNS), reason.label("reason"))
+    columns = [table.c[name] for name in TASK_COLUMNS if payloads or name != "payload"]
+    return select(*columns, reason.label("reason"))
 
 
 def _task_view(row: Any) -> TaskView:
@@ -227,7 +235,7 @@ def _task_view(row: Any) -> TaskView:
         reason=row.reason,
         unique_key=row.unique_key,
         fingerprint=row.fingerprint,
-        payload=bytes(row.payload),
+        payload=bytes(getattr(row, "payload", b"")),
         metadata=row.metadata,
         cancel_requested=row.cancel_requested_at is not None,
     )

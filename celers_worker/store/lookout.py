@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from sqlalchemy import NullPool
+from sqlalchemy import URL, NullPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from celers_worker.store import sweeps
@@ -19,8 +19,9 @@ class Lookout:
     It is asked thirty times a second, and in a transaction it would be three statements.
     """
 
-    def __init__(self, store: Store, connect_arguments: dict[str, Any]) -> None:
+    def __init__(self, store: Store, url: URL, connect_arguments: dict[str, Any]) -> None:
         self._store = store
+        self._url = url
         self._connect_arguments = connect_arguments
         self._engine: AsyncEngine | None = None
         self._connection: AsyncConnection | None = None
@@ -56,7 +57,7 @@ class Lookout:
         if self._connection is None:
             if self._engine is None:
                 self._engine = create_async_engine(
-                    self._store.url,
+                    self._url,
                     poolclass=NullPool,
                     isolation_level="AUTOCOMMIT",
                     connect_args=self._connect_arguments,

@@ -14,6 +14,7 @@ from celers_worker.store import statements, sweeps
 from celers_worker.store.base import Store, StoreOptions
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.lookout import Lookout
+from celers_worker.store.tls import tls_of, without_tls
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.values import new_values
 
@@ -116,7 +117,7 @@ class MySQLStore(Store):
 
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
-        self._lookout = Lookout(self, self._connect_arguments())
+        self._lookout = Lookout(self, self._engine_url, self._connect_arguments())
 
     @property
     def poll_pause(self) -> float:
@@ -135,8 +136,13 @@ class MySQLStore(Store):
         await self._lookout.close()
         await super().close()
 
+    @property
+    def _engine_url(self) -> URL:
+        return without_tls(self.url)
+
     def _connect_arguments(self) -> dict[str, Any]:
         return {
+            **tls_of(self.url).asyncmy,
             "charset": "utf8mb4",
             "init_command": session(self.options),
             "connect_timeout": max(1, round(self.options.connect_timeout.total_seconds())),
@@ -152,8 +158,13 @@ class MySQLDirectStore(DirectStore):
 
     transaction = MySQLTransaction
 
+    @property
+    def _engine_url(self) -> URL:
+        return without_tls(self.url)
+
     def _connect_arguments(self) -> dict[str, Any]:
         return {
+            **tls_of(self.url).pymysql,
             "connect_timeout": self.connect_seconds,
             "read_timeout": self.call_seconds,
             "write_timeout": self.call_seconds,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from celers_worker.store.postgres.partitions import day_of
 from celers_worker.store.schema import metadata
 from celers_worker.store.transaction import Transaction
 
@@ -95,7 +96,7 @@ def partitions(transaction: Transaction, retention: timedelta) -> list[Partition
         return []
     found = []
     for row in transaction.connection.execute(_PARTITIONS):
-        day = _day_of(row.name)
+        day = day_of(row.name)
         until = None if day is None else day + retention + timedelta(days=1)
         found.append(
             Partition(
@@ -124,9 +125,3 @@ def _of_file(transaction: Transaction, names: list[str]) -> list[TableSize]:
         for name in names
     ]
     return sorted(sized, key=lambda one: (-(one.data_bytes or 0), -one.rows, one.name))
-
-
-def _day_of(name: str) -> date | None:
-    with suppress(ValueError):
-        return datetime.strptime(name.rpartition("_")[2], "%Y%m%d").replace(tzinfo=UTC).date()
-    return None

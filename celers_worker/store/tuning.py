@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from celers_worker.core.errors import Refused
+from celers_worker.core.errors import Forbidden, Refused
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.schema import metadata
@@ -66,15 +66,25 @@ def tune(store: DirectStore, tuning: Tuning) -> Iterator[Step]:
     connection = store.engine.raw_connection()
     try:
         driver: Any = connection.driver_connection
+        notices: list[str] = []
         if store.url.get_backend_name() == "postgresql":
             driver.autocommit = True
+            driver.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
         for step in steps(store, tuning):
             _run(driver, step)
+            _check_skipped(step, notices)
             yield step
     except Exception as error:  # translated
         raise_translated(error, store.name)
     finally:
         connection.invalidate()  # its mode is not that of the others
+
+
+def _check_skipped(step: Step, notices: list[str]) -> None:
+    """PostgreSQL only warns of a table that is not ours to vacuum, and does nothing."""
+    skipped = next((notice for notice in notices if "skipping" in notice), None)
+    if skipped is not None:
+        raise Forbidden(f"{step.statement}: {skipped}. Run it as the owner of the tables.")
 
 
 def _run(driver: Any, step: Step) -> None:

@@ -204,7 +204,8 @@ def test_fail_fast_does_not_wait(tasks_file: Path, url: str) -> None:
     ended = run("--database", url, "worker", "--fail-fast")
 
     assert ended.returncode == 1
-    [error] = errors(ended)
+    [warning, error] = errors(ended)
+    assert warning.startswith("celers: warning: --database holds a password, which everybody")
     assert error.startswith(f"{url.replace('s3cr3t', '***')} does not answer")
 
 

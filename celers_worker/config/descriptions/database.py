@@ -8,7 +8,8 @@ from celers_worker.config.descriptions.description import Description
 
 DESCRIPTIONS: Mapping[str, Description] = {
     "database.url": Description(
-        "The database: sqlite:///file, postgresql://user@host/name or mysql://user@host/name.",
+        "The database: sqlite:///file, postgresql://user@host/name or mysql://user@host/name. Off "
+        "this host its certificate is verified: see docs/security.md for ?sslrootcert=, ?sslmode=.",
         "Change it to run workers on several hosts. Keep a password out of this file: give the URL "
         "in CELERS_DATABASE_URL, or the name of a file that holds it in CELERS_DATABASE_URL_FILE.",
     ),
@@ -23,5 +24,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "database.pool_size": Description(
         "Connections that a process keeps for calls; on PostgreSQL a worker has four more.",
         "Raise it if handlers use context.transaction() a lot; lower it if connections are scarce.",
+    ),
+    "database.file_readers": Description(
+        "Who may read this file if the URL in it has a password: owner, group or everybody.",
+        'Change it to "group" where the file is root\'s and the worker in its group (chmod 640).',
     ),
 }

@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
 from celers_worker.store.base import StoreOptions
+from celers_worker.store.tls import Tls
 
 
 def whichever_writes(url: URL) -> dict[str, Any]:
@@ -26,10 +27,11 @@ def patience(url: URL, options: StoreOptions) -> float:
     return count * options.connect_timeout.total_seconds()
 
 
-async def connect(url: URL, options: StoreOptions) -> Any:
+async def connect(url: URL, options: StoreOptions, tls: Tls) -> Any:
     """A connection of asyncpg's own; to be bounded by ``patience``."""
     dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's factory
     _, arguments = dialect.create_connect_args(url)  # type: ignore[no-untyped-call]
     arguments.pop("prepared_statement_cache_size", None)  # the pool's own
-    ours = {"timeout": options.connect_timeout.total_seconds(), **whichever_writes(url)}
+    timeout = options.connect_timeout.total_seconds()
+    ours = {"timeout": timeout, **whichever_writes(url), **tls.asyncpg}
     return await asyncpg.connect(**{**arguments, **ours})

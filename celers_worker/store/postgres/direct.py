@@ -7,7 +7,7 @@ import socket
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 
 from celers_worker.store.curfew import CURFEW
 from celers_worker.store.direct import DirectStore
@@ -15,6 +15,7 @@ from celers_worker.store.ended import EndedPause
 from celers_worker.store.postgres.connecting import whichever_writes
 from celers_worker.store.postgres.ended import PostgresEndedPause
 from celers_worker.store.postgres.transaction import PostgresTransaction
+from celers_worker.store.tls import tls_of, without_tls
 
 
 class PostgresDirectStore(DirectStore):
@@ -22,9 +23,13 @@ class PostgresDirectStore(DirectStore):
 
     transaction = PostgresTransaction
 
+    @property
+    def _engine_url(self) -> URL:
+        return without_tls(self.url)
+
     def ended_pause(self) -> EndedPause:
         """NOTIFY tells, on a connection of its own."""
-        return PostgresEndedPause(self.url, self._connect_arguments())
+        return PostgresEndedPause(self._engine_url, self._connect_arguments())
 
     def _bounded(self, connection: Connection) -> AbstractContextManager[None]:
         """A second after the server should have ended the statement, end the connection.
@@ -43,6 +48,7 @@ class PostgresDirectStore(DirectStore):
         milliseconds = self.call_seconds * 1000
         return {
             **whichever_writes(self.url),
+            **tls_of(self.url).libpq,
             "connect_timeout": self.connect_seconds,
             "application_name": "celers",
             # The server ends what takes too long, and who falls silent with locks in his hands; a

@@ -17,6 +17,7 @@ from celers_worker.store.ended import EndedHints, EndedPause
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.postgres import connecting
 from celers_worker.store.postgres.settling import ENDED_CHANNEL, WAITING_LOCK
+from celers_worker.store.tls import Tls
 
 #: A settle that holds the lock is waited for so long, in milliseconds; meanwhile others see that
 #: somebody waits. Longer it is held by another who waits, and then hints flow anyway.
@@ -28,11 +29,12 @@ class PostgresEndedHints(EndedHints):
 
     first_pause = 0.5  # the hints come sooner
 
-    def __init__(self, url: URL, name: str, options: StoreOptions) -> None:
+    def __init__(self, url: URL, name: str, options: StoreOptions, tls: Tls) -> None:
         super().__init__()
         self._url = url
         self._name = name
         self._options = options
+        self._tls = tls
         self._connection: Any = None
         self._holds_lock = False
 
@@ -59,7 +61,7 @@ class PostgresEndedHints(EndedHints):
         await self._asked(self._connected(), connecting.patience(self._url, self._options))
 
     async def _connected(self) -> None:
-        connection = await connecting.connect(self._url, self._options)
+        connection = await connecting.connect(self._url, self._options, self._tls)
         self._connection = connection
         await connection.add_listener(ENDED_CHANNEL, self._hear)
         await connection.execute(f"SET lock_timeout = {_PATIENCE}")

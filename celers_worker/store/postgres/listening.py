@@ -15,6 +15,7 @@ from celers_worker.store.deadline import bounded
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.postgres import connecting
 from celers_worker.store.postgres.transaction import CONTROL_CHANNEL, TASKS_CHANNEL
+from celers_worker.store.tls import Tls
 
 #: After so much silence it is asked whether the connection lives, in seconds.
 SILENCE = 30.0
@@ -26,10 +27,11 @@ SECOND_LOOK = 0.02
 class Listening:
     """Hints heard on a connection of its own: one of a kind is as good as a hundred."""
 
-    def __init__(self, url: URL, name: str, options: StoreOptions) -> None:
+    def __init__(self, url: URL, name: str, options: StoreOptions, tls: Tls) -> None:
         self._url = url
         self._name = name
         self._options = options
+        self._tls = tls
         self.served: Collection[str] | None = None
         """The queues whose hints count; None for all."""
         self._control = False
@@ -106,7 +108,7 @@ class Listening:
         made: list[Any] = []
 
         async def connect() -> None:
-            made.append(await connecting.connect(self._url, self._options))
+            made.append(await connecting.connect(self._url, self._options, self._tls))
 
         try:
             seconds = connecting.patience(self._url, self._options)

@@ -35,6 +35,7 @@ from celers_worker.store.postgres.transaction import (
 )
 from celers_worker.store.schema import schedules, workflows
 from celers_worker.store.sweeps import UNADOPTED
+from celers_worker.store.tls import tls_of, without_tls
 
 #: One plan for each statement, whatever the statistics say. A claim must walk its index in order:
 #: a bitmap or sequential scan never cleans dead entries, and each claim would cost more than the
@@ -78,13 +79,14 @@ class PostgresStore(Store):
 
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
+        self._tls = tls_of(url)
         # Three that never wait for each other: a long settle must not hold up a claim.
         self._claims = self._hold(prepare=send_instants_as_numbers)
         self._settles = self._hold()
         self._enqueues = self._hold()
         self._grouping = Grouping(self._add)
         self._upkeep_due, self._asked_at = UpkeepDue(), -math.inf
-        self._listening = Listening(url, self.name, options)
+        self._listening = Listening(without_tls(url), self.name, options, self._tls)
 
     async def close(self) -> None:
         """Give the held connections back and close the pool."""
@@ -153,7 +155,7 @@ class PostgresStore(Store):
 
     def ended_hints(self) -> EndedHints:
         """NOTIFY tells, on a connection of its own."""
-        return PostgresEndedHints(self.url, self.name, self.options)
+        return PostgresEndedHints(self._engine_url, self.name, self.options, self._tls)
 
     # --- inside ---
 
@@ -240,10 +242,15 @@ class PostgresStore(Store):
             return await self._claims.fetch(SWEEP_ALL)
         return await self._claims.fetch(SWEEP, queues=[UNADOPTED, *demand.queues])
 
+    @property
+    def _engine_url(self) -> URL:
+        return without_tls(self.url)
+
     def _connect_arguments(self) -> dict[str, Any]:
         call = self.options.call_timeout.total_seconds()
         return {
             **connecting.whichever_writes(self.url),
+            **self._tls.asyncpg,
             "timeout": self.options.connect_timeout.total_seconds(),
             "server_settings": {
                 "application_name": "celers",

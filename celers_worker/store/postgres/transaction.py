@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, Table, text
+from sqlalchemy import Select, Table, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from celers_worker.store import sql, statements
 from celers_worker.store.errors import Fault, fault_of
 from celers_worker.store.postgres import partitions, settling
+from celers_worker.store.schema import archive
 from celers_worker.store.transaction import Transaction
 
 #: NOTIFY's channels. Hints only: polling finds everything without them.
@@ -51,11 +52,11 @@ class PostgresTransaction(Transaction):
         # IF NOT EXISTS does not help two who create the same table at once.
         if missing and self.connection.execute(partitions.ALONE).scalar():
             for day in missing:
-                self._change_partition(partitions.create_partition(day))
-        oldest = partitions.partition_name(today - retention - timedelta(days=1))
-        for name in sorted(existing):
-            if name != partitions.DEFAULT_PARTITION and name < oldest:
-                self._change_partition(f"DROP TABLE {name}")
+                self._change_partition(partitions.MAKE, day)
+        oldest = today - retention - timedelta(days=1)
+        for day in sorted(filter(None, map(partitions.day_of, existing))):
+            if day < oldest:
+                self._change_partition(partitions.DROP, day)
 
     def newest_ended(
         self, query: Callable[[Table], Select[Any]], window: timedelta, *, limit: int
@@ -72,15 +73,17 @@ class PostgresTransaction(Transaction):
         self, name: str, query: Callable[[Table], Select[Any]], window: timedelta, limit: int
     ) -> Sequence[Any]:
         """The last rows of a partition, stretch by stretch: to its end rows are added."""
-        partition = partitions.partition_table(name)
-        recent = query(partition).where(
-            partition.c.completed_at > sql.later(-window.total_seconds())
+        # By way of the archive: a right to read it is none to read its partitions.
+        recent = query(archive).where(
+            archive.c.completed_at > sql.later(-window.total_seconds()), *partitions.only(name)
         )
         pages = self.connection.execute(partitions.PAGES, {"partition": name}).scalar_one()
         found: list[Any] = []
         while pages > 0 and len(found) < limit:
             before, pages = pages, max(pages - partitions.STRETCH, 0)
-            stretch = text(f"{name}.ctid >= '({pages},0)' AND {name}.ctid < '({before},0)'")
+            stretch = text(
+                f"{archive.name}.ctid >= '({pages},0)' AND {archive.name}.ctid < '({before},0)'"
+            )
             rows = self.connection.execute(recent.where(stretch)).all()
             if not rows:
                 break
@@ -89,20 +92,19 @@ class PostgresTransaction(Transaction):
 
     def analyze(self) -> None:
         """Autovacuum looks at partitions only, never at the archive as a whole."""
-        for table in ("celers_tasks", "celers_task_archive", "celers_dead_letter_queue"):
-            self.connection.execute(text(f"ANALYZE {table}"))
+        self.connection.execute(partitions.ANALYZE)
 
     def _today(self) -> date:
         """By the database's clock: by one that is wrong, young partitions would be dropped."""
         now: datetime = self.connection.execute(statements.NOW).scalar_one()
         return now.astimezone(UTC).date()
 
-    def _change_partition(self, statement: str) -> None:
+    def _change_partition(self, statement: TextClause, day: date) -> None:
         try:
             with self.connection.begin_nested():
                 # It waits for the archive's writers, so not for long; the next tick tries again.
                 self.connection.execute(text("SET LOCAL lock_timeout = '1s'"))
-                self.connection.execute(text(statement))
+                self.connection.execute(statement, {"day": day})
         except DBAPIError as error:
             # The default partition has rows of that day: they stay there, and no harm is done. Or
             # somebody reads the archive, and who waited here would have all others wait behind.
