@@ -7,11 +7,12 @@ import gc
 import signal
 from collections.abc import Callable
 
+from celers_worker.signalling import STOP_SIGNALS, TOLD_SIGNALS, on_terminal
 from celers_worker.worker import Ending, Worker
 
 
 def run_worker(worker: Worker) -> Ending:
-    """Run *worker* as this process: on uvloop where it exists; SIGTERM and SIGINT stop it.
+    """Run *worker* as this process: on uvloop where it exists; signals stop and tell it.
 
     When handlers were abandoned they still run, and only the end of the process will end them.
     """
@@ -42,6 +43,21 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def _with_signals(worker: Worker) -> Ending:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, worker.stop, signal.Signals(number).name)
+    terminal = on_terminal()
+    loop.add_signal_handler(signal.SIGHUP, _hang_up, worker, terminal)
+    loop.add_signal_handler(signal.SIGTSTP, worker.quiet)
+    loop.add_signal_handler(signal.SIGCONT, worker.resume)
+    # Not through the loop: which task blocks it is what one wants to know most.
+    signal.signal(signal.SIGUSR1, lambda number, frame: worker.print_stacks())
+    # A supervisor has blocked them until now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD_SIGNALS)
     return await worker.run()
+
+
+def _hang_up(worker: Worker, terminal: bool) -> None:
+    if terminal and not on_terminal():
+        worker.stop("its terminal was closed")
+    else:
+        worker.reload()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,7 +24,7 @@ class Threads:
         call = functools.partial(
             contextvars.copy_context().run, run.handler.function, *args, **kwargs
         )
-        run.thread = self._pool.submit(_contained, call)
+        run.thread = self._pool.submit(_contained, run, call)
         kind, value = await asyncio.wrap_future(run.thread)
         if kind:
             raise value
@@ -34,8 +35,9 @@ class Threads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:
+def _contained(run: Run, call: Callable[[], Any]) -> tuple[bool, Any]:
     """Bring an exception back as a value: a future cannot carry StopIteration or SystemExit."""
+    run.thread_id = threading.get_ident()
     try:
         return False, call()
     except BaseException as error:

@@ -105,8 +105,16 @@ def translate(error: BaseException, database: str) -> BaseException:
     """Return what to raise instead of *error*: one of our StoreErrors, or itself if it is a bug."""
     if isinstance(error, CelersError):
         return error
-    message = _message(error)
-    match fault_of(error):
+    fault = fault_of(error)
+    translated = _translated(fault, _message(error), database)
+    if translated is None:
+        return error
+    translated.kind = fault.name.lower()
+    return translated
+
+
+def _translated(fault: Fault, message: str, database: str) -> StoreError | None:
+    match fault:
         case Fault.LOST:
             return Unavailable(f"{database} does not answer: {message}")
         case Fault.CONFLICT | Fault.BUSY:
@@ -116,7 +124,7 @@ def translate(error: BaseException, database: str) -> BaseException:
         case Fault.DATA:
             return StoreError(f"{database} cannot store this: {message}")
         case Fault.BUG:
-            return error
+            return None
 
 
 def raise_translated(error: Exception, database: str) -> NoReturn:
