@@ -21,6 +21,9 @@ fi
 have pg_dump || [[ " ${missing[*]} " == *" postgresql "* ]] || missing+=(postgresql-client)
 { have mariadb-dump && have mariadb-binlog; } || missing+=(mariadb-client)
 have sqlite3 || missing+=(sqlite3)
+# Which check the files that are shipped for them; neither is started.
+have systemd-analyze || missing+=(systemd)
+have promtool || missing+=(prometheus)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 give_up() {

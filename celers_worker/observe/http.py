@@ -18,6 +18,7 @@ from celers_worker.core.errors import ConfigurationError
 
 #: The bytes that a request may have, with its headers.
 _REQUEST = 8 * 1024
+_CHUNK = 1024
 #: A request must have come, and its answer be taken, within so many seconds each.
 _PATIENCE = 5.0
 #: More connections at once are closed unanswered.
@@ -93,7 +94,8 @@ class HttpServer:
         self._connections.add(connection)
         try:
             await self._serve(reader, writer)
-        except (OSError, TimeoutError):  # it is gone, or does not read
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            # It is gone, does not read, or we close. Python 3.11 would log the cancellation.
             writer.transport.abort()
         finally:
             self._connections.discard(connection)
@@ -137,7 +139,7 @@ async def _request(protocol: h11.Connection, reader: asyncio.StreamReader) -> h1
             return event
         if event is not h11.NEED_DATA:
             return None
-        protocol.receive_data(await reader.read(_REQUEST))
+        protocol.receive_data(await reader.read(_CHUNK))
 
 
 def _refusal(request: h11.Request) -> Answer | None:
