@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -69,9 +70,10 @@ class HttpServer:
                 self._connected, host, port, limit=_REQUEST, backlog=self._most
             )
         except (OSError, UnicodeError) as error:
+            number = getattr(error, "errno", None)  # None: a name that nobody knows
+            reason = os.strerror(number) if number and number > 0 else error
             raise ConfigurationError(
-                f"metrics cannot be served on {host}:{port}: "
-                f"{getattr(error, 'strerror', None) or error}. "
+                f"metrics cannot be served on {host}:{port}: {reason}. "
                 "Choose another port: --metrics-port or [metrics] port."
             ) from None
         self.port = self._server.sockets[0].getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 
 from celers_worker.core.events import Events
@@ -37,6 +38,7 @@ class Listener(Service):
         async with aclosing(self._store.wakeups()) as wakeups:
             async for wakeup in wakeups:
                 self.progress(self.silence)
+                self.ticked_at = time.monotonic()
                 if wakeup.tasks:
                     self._poller.wake()
                 if wakeup.control:

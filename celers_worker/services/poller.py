@@ -116,7 +116,7 @@ class Poller(Service):
         if self._runner.isolating:
             return _ISOLATED
         next_due = self._store.levels.next_due
-        return self.interval if next_due is None else min(self.interval, next_due)
+        return self.interval if next_due is None or self.holds else min(self.interval, next_due)
 
     def _go_on(self) -> None:
         """Claim again what unwritten outcomes held up: no permit tells when they are written."""
