@@ -53,7 +53,8 @@ class Notifier:
             lines.append("READY=1")
         if alive and self._watched:
             lines.append("WATCHDOG=1")
-        if alive and not self._ready:
+        if alive and not self._ready and any(pulse.pid for pulse in pulses):
+            # It waits for its database. One whose application hangs says nothing.
             lines.append(f"EXTEND_TIMEOUT_USEC={_PATIENCE}")
         self._send(*lines)
 
