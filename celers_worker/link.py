@@ -1,8 +1,9 @@
 """Link: the socket between a supervisor and one of its worker processes.
 
 The supervisor says only that it is the worker's turn to begin. The worker says when it works, and
-then what it has counted. That the socket ends tells it that its supervisor is gone, however that
-died: nobody else holds that side, for Python closes it in whatever is started.
+then, every second, how it is and what it has counted. That the socket ends tells it that its
+supervisor is gone, however that died: nobody else holds that side, for Python closes it in whatever
+is started.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Self
 
 #: ``place:descriptor``; the supervisor sets it for a process that it starts.
@@ -21,11 +22,9 @@ VARIABLE = "_CELERS_PROCESS"
 PREDECESSOR = "_CELERS_PREDECESSOR"
 #: What the supervisor says.
 TURN = b"\n"
-#: What the worker says first.
-READY = b""
-#: Before the id that it works under, whenever that changes. Every other message is a snapshot of
-#: its metrics.
-IDENTITY = b"worker "
+#: What a message of the worker is: that it works; the id that it works under, whenever that
+#: changes; a snapshot of what it counts; its pulse.
+READY, IDENTITY, COUNTS, PULSE = b"r", b"i", b"c", b"p"
 
 #: Snapshots are this far apart, in seconds: a process killed by -9 loses so much of its counts.
 _INTERVAL = 1.0
@@ -69,10 +68,10 @@ class Link:
 
     @contextlib.asynccontextmanager
     async def held(
-        self, *, on_lost: Callable[[], None], report: Callable[[], bytes | None]
+        self, *, on_lost: Callable[[], None], report: Callable[[], Mapping[bytes, bytes]]
     ) -> AsyncIterator[None]:
-        """A block in which *on_lost* is called if the supervisor goes, and what *report* returns
-        is sent to it, again and again and at the end.
+        """A block in which *on_lost* is called if the supervisor goes, and the messages that
+        *report* returns, by their kinds, are sent to it, again and again and at the end.
         """
         reader, writer = await asyncio.open_unix_connection(sock=self._end)
         self._writer = writer
@@ -83,7 +82,8 @@ class Link:
         finally:
             watching.cancel()
             reporting.cancel()
-            self._send(report())
+            for kind, body in report().items():
+                self._send(kind, body)
             writer.close()
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL):
@@ -95,22 +95,22 @@ class Link:
 
     def tell_identity(self, worker: str) -> None:
         """Say under which id the worker works from now on."""
-        self._send(IDENTITY + worker.encode())
+        self._send(IDENTITY, worker.encode())
 
-    async def _report(self, report: Callable[[], bytes | None]) -> None:
-        last = None
+    async def _report(self, report: Callable[[], Mapping[bytes, bytes]]) -> None:
+        last: dict[bytes, bytes] = {}
         while True:
             await asyncio.sleep(_INTERVAL)
             # One that does not read, because it is frozen, need not cost memory.
             if self._writer and not self._writer.transport.get_write_buffer_size():
-                snapshot = report()
-                if snapshot != last:
-                    self._send(snapshot)
-                    last = snapshot
+                for kind, body in report().items():
+                    if body != last.get(kind) or kind == PULSE:  # silence would mean it is frozen
+                        self._send(kind, body)
+                    last[kind] = body
 
-    def _send(self, message: bytes | None) -> None:
-        if self._writer is not None and message is not None and not self._writer.is_closing():
-            self._writer.write(_LENGTH.pack(len(message)) + message)
+    def _send(self, kind: bytes, body: bytes = b"") -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(kind + _LENGTH.pack(len(body)) + body)
 
 
 async def _watch(reader: asyncio.StreamReader, on_lost: Callable[[], None]) -> None:
@@ -119,13 +119,14 @@ async def _watch(reader: asyncio.StreamReader, on_lost: Callable[[], None]) -> N
     on_lost()
 
 
-async def messages(end: socket.socket) -> AsyncIterator[bytes]:
+async def messages(end: socket.socket) -> AsyncIterator[tuple[bytes, bytes]]:
     """The supervisor's side: what the worker at the other end says, until it is gone."""
     reader, writer = await asyncio.open_unix_connection(sock=end)
     try:
         while True:
+            kind = await reader.readexactly(1)
             (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-            yield await reader.readexactly(length)
+            yield kind, await reader.readexactly(length)
     except (asyncio.IncompleteReadError, OSError):
         return
     finally:

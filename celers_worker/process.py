@@ -11,10 +11,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
+from celers_worker.signalling import STOP_SIGNALS, TOLD_SIGNALS, on_terminal
 from celers_worker.worker import Ending, Worker
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: The loop may take so long to close, in seconds, before the process ends without it.
 _LONGEST_CLOSE = 5.0
 #: So much longer than the loop Python's lock may be held, in seconds.
@@ -24,7 +25,7 @@ _LOOK = 1.0
 
 
 def run_worker(worker: Worker) -> Ending:
-    """Run *worker* as this process: on uvloop where it exists; SIGTERM and SIGINT stop it.
+    """Run *worker* as this process: on uvloop where it exists; signals stop and tell it.
 
     When handlers were abandoned they still run, and only the end of the process will end them.
     """
@@ -79,25 +80,38 @@ class _Guard:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        terminal = on_terminal()
+        self._calls: dict[signal.Signals, Callable[[], object]] = {
+            **{number: partial(worker.stop, number.name) for number in STOP_SIGNALS},
+            signal.SIGHUP: partial(_hang_up, worker, terminal),
+            signal.SIGTSTP: worker.quiet,
+            signal.SIGCONT: worker.resume,
+        }
         self._listen()
+        # A supervisor has blocked them until now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD_SIGNALS)
         os.register_at_fork(after_in_child=self._forked)
 
     async def stand(self) -> None:
         """Look again and again."""
         while True:
             self._delay_the_end()
-            if [signal.getsignal(number) for number in _STOP_SIGNALS] != self._handlers:
+            if self._found() != self._handlers:
                 self._listen()  # a worker that SIGTERM does not reach would be killed by systemd
             if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # nobody learns how one ended
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             await asyncio.sleep(_LOOK)
 
     def _listen(self) -> None:
-        for number in _STOP_SIGNALS:
+        for number, call in self._calls.items():
             self._loop.remove_signal_handler(number)  # or uvloop would wait for ever to close
-            name = signal.Signals(number).name
-            self._loop.add_signal_handler(number, self._worker.stop, name)
-        self._handlers = [signal.getsignal(number) for number in _STOP_SIGNALS]
+            self._loop.add_signal_handler(number, call)
+        # Not through the loop: which task blocks it is what one wants to know most.
+        signal.signal(signal.SIGUSR1, lambda number, frame: self._worker.print_stacks())
+        self._handlers = self._found()
+
+    def _found(self) -> list[object]:
+        return [signal.getsignal(number) for number in (*self._calls, signal.SIGUSR1)]
 
     def _delay_the_end(self) -> None:
         """Have a thread that needs no lock of Python's end the process, unless we come back.
@@ -117,3 +131,10 @@ class _Guard:
         """
         if threading.get_ident() == self._thread and not self._loop.is_closed():
             self._loop.call_soon(os._exit, 0)
+
+
+def _hang_up(worker: Worker, terminal: bool) -> None:
+    if terminal and not on_terminal():
+        worker.stop("its terminal was closed")
+    else:
+        worker.reload()

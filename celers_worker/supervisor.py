@@ -17,11 +17,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from celers_worker import link
 from celers_worker.config import Config
+from celers_worker.config.reloading import reload_of
+from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.events import (
     Events,
     ProcessDied,
@@ -29,12 +31,11 @@ from celers_worker.core.events import (
     SupervisorStopped,
     SupervisorStopping,
 )
+from celers_worker.core.process_events import ConfigurationReloaded, ReloadRefused
 from celers_worker.core.restart import Exit, Finished, GiveUp, Replace, Restarts
-from celers_worker.observe.combined import CombinedMetrics
-from celers_worker.observe.metrics import MetricsServer
-
-#: What ends a worker.
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from celers_worker.observe.notify import Notifier
+from celers_worker.overview import Overview
+from celers_worker.signalling import STOP_SIGNALS, TOLD_SIGNALS, on_terminal
 
 #: What a process may take to end beyond its own limits, in seconds.
 _MARGIN = 3.0
@@ -45,11 +46,19 @@ _LAST_WORDS = 1.0
 class Supervisor:
     """Runs *command* as so many processes as the configuration says; serves metrics for all.
 
-    *restarts* says what follows the end of one.
+    *restarts* says what follows the end of one. *reread* returns the configuration as it is by
+    then, *notifier* leads to systemd.
     """
 
     def __init__(
-        self, config: Config, command: Sequence[str], *, restarts: Restarts, events: Events
+        self,
+        config: Config,
+        command: Sequence[str],
+        *,
+        restarts: Restarts,
+        events: Events,
+        reread: Callable[[], Config],
+        notifier: Notifier | None = None,
     ) -> None:
         self._config = config
         self._command = command
@@ -60,7 +69,9 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._killed: list[str] = []
         self._code = 0
-        self._metrics: CombinedMetrics | None = None
+        self._reread = reread
+        self._quiet = False
+        self._overview = Overview(config, events, notifier)
 
     def run(self) -> int:
         """Run until all processes have ended, and return the exit code.
@@ -68,16 +79,23 @@ class Supervisor:
         0: each ended as it was asked to; 1: one did not, or had to be killed; otherwise that of a
         process that refuses to start. Raises ConfigurationError if metrics cannot be served.
         """
-        with self._metrics_server():
-            return asyncio.run(self._run())
+        return asyncio.run(self._supervise())
 
     # --- inside ---
+
+    async def _supervise(self) -> int:
+        async with self._overview.shown():
+            return await self._run()
 
     async def _run(self) -> int:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._look)
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, on_terminal())
+        loop.add_signal_handler(signal.SIGUSR1, self._pass_on, signal.SIGUSR1)
+        loop.add_signal_handler(signal.SIGTSTP, self._hold, True)
+        loop.add_signal_handler(signal.SIGCONT, self._hold, False)
         began = time.monotonic()
         processes = self._config.worker.processes
         self._events.emit(SupervisorStarted(processes))
@@ -125,8 +143,7 @@ class Supervisor:
         await asyncio.wait({listening}, timeout=_LAST_WORDS)
         listening.cancel()
         del self._processes[place]
-        if self._metrics is not None:
-            self._metrics.combined.bury(place)
+        self._overview.gone(place)
         return process.exit()
 
     async def _admit(self, process: _Process) -> None:
@@ -134,16 +151,17 @@ class Supervisor:
             await self._works.wait()
         with contextlib.suppress(OSError):  # it has just died
             process.end.send(link.TURN)
+        if self._quiet:
+            process.signal(signal.SIGTSTP)
 
     async def _listen(self, process: _Process) -> None:
-        async for message in link.messages(process.end):
-            if message == link.READY:
+        async for kind, body in link.messages(process.end):
+            if kind == link.READY:
                 process.ready = True
                 self._works.set()
-            elif message.startswith(link.IDENTITY):
-                process.worker = message.removeprefix(link.IDENTITY).decode()
-            elif self._metrics is not None:
-                self._metrics.combined.update(process.place, message)
+            elif kind == link.IDENTITY:
+                process.worker = body.decode()
+            self._overview.heard(process.place, kind, body)
 
     async def _pause(self, place: int, ended: Exit, pause: timedelta) -> None:
         lived, again_in = ended.lived.total_seconds(), pause.total_seconds()
@@ -164,9 +182,32 @@ class Supervisor:
         if not self._stopping.is_set():
             patience += (worker.grace + worker.cancel_grace).total_seconds()
             self._events.emit(SupervisorStopping(reason or number.name, len(self._processes)))
+            self._overview.stopping()
             self._stopping.set()
         self._pass_on(number)
         asyncio.get_running_loop().call_later(patience, self._kill)
+
+    def _hang_up(self, terminal: bool) -> None:
+        """SIGHUP: the terminal was closed, or the configuration should be read again."""
+        if terminal and not on_terminal():
+            self._stop(signal.SIGHUP, "its terminal was closed")
+            return
+        self._overview.reloading()
+        try:
+            found = reload_of(self._config, self._reread())
+        except ConfigurationError as error:
+            self._events.emit(ReloadRefused(error.problems))
+        else:
+            self._config = found.config
+            self._events.emit(
+                ConfigurationReloaded(found.changed, found.waiting, found.config.log.level)
+            )
+        self._pass_on(signal.SIGHUP)
+
+    def _hold(self, quiet: bool) -> None:
+        """Have everybody claim no more, or again; those too that are still to come."""
+        self._quiet = quiet
+        self._pass_on(signal.SIGTSTP if quiet else signal.SIGCONT)
 
     def _pass_on(self, number: signal.Signals) -> None:
         for process in self._processes.values():
@@ -179,19 +220,6 @@ class Supervisor:
             if not process.ended.is_set()
         )
         self._pass_on(signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def _metrics_server(self) -> Iterator[None]:
-        settings = self._config.metrics
-        if settings.port is None:
-            yield
-            return
-        self._metrics = CombinedMetrics(self._events)
-        server = MetricsServer(settings.host, settings.port, self._metrics.registry)
-        try:
-            yield
-        finally:
-            server.close()
 
 
 class _Process:
@@ -244,7 +272,7 @@ def _told(before: Exit | None) -> dict[str, str]:
 @contextlib.contextmanager
 def _blocked() -> Iterator[None]:
     """A process that starts here is reached by no signal before it has said what to do then."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS + TOLD_SIGNALS)
     try:
         yield
     finally:

@@ -20,27 +20,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from celers_worker.app import Celers
 from celers_worker.app.locating import module_of
 from celers_worker.config import Config
-from celers_worker.core.errors import StoreError, Unavailable
+from celers_worker.config.reloading import reload_of
+from celers_worker.core.errors import ConfigurationError, StoreError, Unavailable
 from celers_worker.core.events import (
     Events,
     ServiceFailed,
     ServiceRecovered,
-    WorkerRegistered,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
 )
+from celers_worker.core.process_events import (
+    ClaimingResumed,
+    ClaimingStopped,
+    ConfigurationReloaded,
+    ReloadRefused,
+)
+from celers_worker.core.registry import Registry
 from celers_worker.link import Link
-from celers_worker.observe.combined import snapshot
 from celers_worker.observe.logs import task_log
-from celers_worker.observe.metrics import Metrics, MetricsServer
+from celers_worker.observe.notify import Notifier
+from celers_worker.presence import Presence
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.draining import Until as Until
 from celers_worker.services.draining import ending_of
@@ -49,6 +56,8 @@ from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings
 from celers_worker.store import Store, grants, maintenance, make_store, rights
 
+#: What holds the poller while the process was told to be quiet.
+_TOLD = "the process was told to be quiet"
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
 
@@ -80,18 +89,21 @@ class Worker:
         fail_fast: bool = False,
         upkeep: bool = True,
         link: Link | None = None,
+        notifier: Notifier | None = None,
+        reread: Callable[[], Config] | None = None,
     ) -> None:
         """Without a *config* the worker takes that of *app*.
 
         *fail_fast*: ``run`` raises Unavailable if the database is away, and does not wait.
 
         Without *upkeep* it neither reaps nor prunes, for that is work on the rows of every queue.
-        *link* leads to the supervisor of this process, which serves the metrics.
+        *link* leads to the supervisor of this process, which serves the metrics; *notifier* to
+        systemd. *reread* returns the configuration as it is by then; ``reload`` calls it.
         """
         self.events = events or Events()
         self._until = until
         self._fail_fast = fail_fast
-        self._link = link
+        self._reread = reread
         self._upkeep = upkeep
         # What its handlers enqueue goes to the database that it serves, and is counted.
         app.client.config = config or app.client.own_config
@@ -102,8 +114,21 @@ class Worker:
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
         self._reason = ""
-        self.metrics: Metrics | None = None
-        self.metrics_port: int | None = None
+        self._crew: Crew | None = None
+        self._held = False
+        self._link = link
+        self.presence = Presence(
+            self.config,
+            self.events,
+            link=link,
+            notifier=notifier,
+            handlers=[handler.name for handler in app.registry],
+        )
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The port where metrics and health are served, if they are."""
+        return self.presence.port
 
     def stop(self, reason: str = "asked to stop") -> None:
         """Ask for a clean end. The second call releases what runs without waiting for it."""
@@ -112,6 +137,41 @@ class Worker:
         self._reason = self._reason or reason
         self._stop.set()
 
+    def quiet(self) -> None:
+        """Claim no more until ``resume``; what runs goes on."""
+        self._held = True
+        if self._crew is not None and self._crew.poller.hold(_TOLD):
+            self.events.emit(ClaimingStopped(_TOLD, len(self._crew.runner.runs)))
+
+    def resume(self) -> None:
+        """Claim again after ``quiet``."""
+        self._held = False
+        if self._crew is not None and self._crew.poller.let_go(_TOLD):
+            self.events.emit(ClaimingResumed(_TOLD))
+
+    def print_stacks(self) -> None:
+        """Log where every running task is. A signal's handler may call it at any moment."""
+        if self._crew is not None:
+            self._crew.watchdog.want_stacks()
+
+    def reload(self) -> None:
+        """Read the configuration again, and go on by what of it a running worker can take over.
+
+        If it has become wrong, the old one holds, and the log says what is wrong.
+        """
+        if self._reread is None:
+            return
+        with self.presence.reloading():
+            try:
+                found = reload_of(self.config, self._reread())
+                self._adopt(found.config)
+            except ConfigurationError as error:
+                self.events.emit(ReloadRefused(error.problems))
+                return
+            self.events.emit(
+                ConfigurationReloaded(found.changed, found.waiting, found.config.log.level)
+            )
+
     async def run(self) -> Ending:
         """Run until stopped; waits for a database that is away.
 
@@ -119,13 +179,12 @@ class Worker:
         """
         store = make_store(self.config.database.url, self._app.client.options)
         try:
-            async with self._linked():
+            async with self.presence.shown(on_lost=lambda: self.stop("its supervisor is gone")):
                 if not await self._open(store):
                     self.events.emit(WorkerStopping(self._reason, 0))
                     return Ending(0, 0)
-                with self._metrics_server():
-                    async with self._app.extensions.opened() as resources:
-                        return await self._run(store, resources)
+                async with self._app.extensions.opened() as resources:
+                    return await self._run(store, resources)
         finally:
             await store.close()
 
@@ -185,14 +244,13 @@ class Worker:
         return False
 
     async def _run(self, store: Store, resources: Mapping[str, Any]) -> Ending:
-        # Now, for handlers may have been declared since the worker was made, and other workers too.
+        # Other workers may have been made since this one.
         self._app.client.config = self.config
-        registry = self._app.registry.mapped(self._app.client.configured)
         extensions = self._app.extensions
-        surroundings = Surroundings(
+        self._surroundings = Surroundings(
             middleware=extensions.middleware, permits=extensions.permits, resources=resources
         )
-        registry = registry.mapped(surroundings.of)
+        registry = self._registry()
         for_ever = self._upkeep and self._until == "forever"
         crew = Crew.built(
             Work(
@@ -200,8 +258,7 @@ class Worker:
                 events=self.events,
                 store=store,
                 registry=registry,
-                # Once is enough: all processes would count the same queues.
-                counted=self.metrics is not None and (not self._link or self._link.place == 1),
+                counted=self.presence.counts_queues,
                 upkeep=self._upkeep,
                 offers=Offers(
                     enqueue=self._app.client.enqueue,
@@ -215,6 +272,10 @@ class Worker:
             )
         )
         crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))
+        self._crew = crew
+        self.presence.joined(crew, store)
+        if self._held:
+            crew.poller.hold(_TOLD)
         began = time.monotonic()
         try:
             await self._note_predecessor(store)
@@ -239,6 +300,17 @@ class Worker:
             worker, how = self._link.predecessor
             with contextlib.suppress(StoreError):  # then the reaper knows less, and later
                 await store.run(maintenance.note_end, worker, how)
+
+    def _registry(self) -> Registry:
+        """The handlers as they are now configured; some may have been declared lately."""
+        configured = self._app.registry.mapped(self._app.client.configured)
+        return configured.mapped(self._surroundings.of)
+
+    def _adopt(self, config: Config) -> None:
+        schedules = self._app.schedules.effective(config)
+        self.config = self._app.client.config = config
+        if self._crew is not None:
+            self._crew.adopt(config, self._registry(), schedules)
 
     async def _wind_down(self, crew: Crew) -> Ending:
         """Stop in bounded phases: claim no more, wait, cancel, release, flush, leave."""
@@ -282,35 +354,3 @@ class Worker:
                 self.config.worker.concurrency,
             )
         )
-
-    @contextlib.asynccontextmanager
-    async def _linked(self) -> AsyncIterator[None]:
-        """Tell the supervisor, if there is one, that we work and what we count; end with it."""
-        link = self._link
-        if link is None:
-            yield
-            return
-        self.events.listen(WorkerStarted, lambda event: link.tell_ready())
-        self.events.listen(WorkerRegistered, lambda event: link.tell_identity(event.worker))
-        async with link.held(
-            on_lost=lambda: self.stop("its supervisor is gone"),
-            report=lambda: snapshot(self.metrics.registry) if self.metrics else None,
-        ):
-            yield
-
-    @contextlib.contextmanager
-    def _metrics_server(self) -> Iterator[None]:
-        settings = self.config.metrics
-        if settings.port is None:
-            yield
-            return
-        self.metrics = Metrics(self.events)
-        if self._link is not None:
-            yield
-            return
-        server = MetricsServer(settings.host, settings.port, self.metrics.registry)
-        self.metrics_port = server.port
-        try:
-            yield
-        finally:
-            server.close()

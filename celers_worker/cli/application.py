@@ -20,10 +20,16 @@ def load_application(loaded: LoadedConfig) -> tuple[Celers, LoadedConfig]:
     producers enqueue. Raises ConfigurationError if there is no application that can be imported.
     """
     app = load_app(loaded.config.worker.app, loaded.config.worker.modules)
+    loaded = with_own_database(app, loaded)
+    app.client.config = loaded.config
+    return app, loaded
+
+
+def with_own_database(app: Celers, loaded: LoadedConfig) -> LoadedConfig:
+    """*loaded*, with the database that the application names in its code."""
     if loaded.sources[URL] != flag_of(URL):
         config = app.client.with_own_url(loaded.config)
         if config is not loaded.config:
             sources = {**loaded.sources, URL: "the application"}
-            loaded = dataclasses.replace(loaded, config=config, sources=sources)
-    app.client.config = loaded.config
-    return app, loaded
+            return dataclasses.replace(loaded, config=config, sources=sources)
+    return loaded

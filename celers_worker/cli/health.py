@@ -57,6 +57,11 @@ _COLUMNS = (Column("CHECK"), Column("STATE"), Column("FOUND"), Column("LIMIT"))
     show_default=True,
     help="How long the database may take to answer.",
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Ask the worker on this host, at [metrics] port, whether its loops move; no database.",
+)
 @format_option
 @click.pass_obj
 def command(
@@ -66,6 +71,7 @@ def command(
     max_backlog_age: timedelta,
     max_dead: int | None,
     timeout: timedelta,
+    live: bool,
     style: str,
 ) -> None:
     """Say whether everything is well.
@@ -73,6 +79,9 @@ def command(
     Exit code 0: it is. 1: a limit is passed. 2: the database cannot be used. Quick, whatever the
     number of tasks, and it changes nothing.
     """
+    if live:
+        _tell_live(invocation.config(), timeout, style)
+        return
     limits = Limits(min_workers=min_workers, max_backlog_age=max_backlog_age, max_dead=max_dead)
     config = _hasty(invocation.config(), timeout)
     began = monotonic()
@@ -87,6 +96,38 @@ def command(
     _tell(all_checks, style, seconds, found)
     if not all(check.ok for check in all_checks):
         raise click.exceptions.Exit(FAILED)
+
+
+def _tell_live(config: Config, timeout: timedelta, style: str) -> None:
+    """Ask the worker of this host: 1 if it does not answer, or a loop of it stands still."""
+    from celers_worker.core.errors import ConfigurationError
+
+    if not config.metrics.port:
+        raise ConfigurationError(
+            "--live asks a worker at [metrics] port, which is not set. Set it, or "
+            "CELERS_METRICS_PORT, for both."
+        )
+    began = monotonic()
+    found = _ask(config.metrics.host, config.metrics.port, timeout.total_seconds())
+    check = Check("worker", found == "ok", found, "every loop moves")
+    _tell([check], style, monotonic() - began, None)
+    if not check.ok:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _ask(host: str, port: int, seconds: float) -> str:
+    from http.client import HTTPConnection, HTTPException
+
+    # What listens on every address is asked at the nearest.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    connection = HTTPConnection(host, port, timeout=seconds)
+    try:
+        connection.request("GET", "/live")
+        return connection.getresponse().read(64 * 1024).decode(errors="replace").strip()
+    except (OSError, HTTPException) as error:
+        return f"{host}:{port} does not answer: {error or type(error).__name__}"
+    finally:
+        connection.close()
 
 
 def _look(

@@ -6,8 +6,9 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,14 +17,13 @@ import click
 from celers_worker.cli import failure
 from celers_worker.cli.invocation import Invocation
 from celers_worker.core.errors import ConfigurationError
+from celers_worker.signalling import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from celers_worker.config import Config, LoadedConfig
     from celers_worker.core.events import Events
     from celers_worker.link import Link
     from celers_worker.worker import Until
-
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command("worker")
@@ -106,10 +106,11 @@ def command(
         link = Link.inherited()
         if link is None:
             _warn_of_password(invocation.database)
+        reread = partial(invocation.load_config, flags)
         if link is None and loaded.config.worker.processes > 1:
-            code = _supervise(loaded.config, until, fail_fast)
+            code = _supervise(loaded.config, until, fail_fast, reread)
         else:
-            code = _work(loaded, until, fail_fast, link)
+            code = _work(loaded, until, fail_fast, link, reread)
     raise click.exceptions.Exit(code)
 
 
@@ -124,21 +125,43 @@ def _warn_of_password(flag: str | None) -> None:
         )
 
 
-def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None) -> int:
+def _work(
+    loaded: LoadedConfig,
+    until: Until,
+    fail_fast: bool,
+    link: Link | None,
+    reread: Callable[[], LoadedConfig],
+) -> int:
     # Modules are no garbage, and the collector would look through them again and again.
     gc.disable()
-    from celers_worker.cli.application import load_application
+    from celers_worker.cli.application import load_application, with_own_database
     from celers_worker.observe.log_output import adopt_foreign_logs
+    from celers_worker.observe.notify import Notifier
     from celers_worker.process import run_worker
     from celers_worker.worker import Worker
 
     if link is not None and not link.await_turn():
         return 0
+    notifier = Notifier.inherited()  # before the application starts anything
     app, loaded = load_application(loaded)
-    config = loaded.config.of_process(link.place) if link else loaded.config
+
+    def as_ours(found: LoadedConfig) -> Config:
+        config = with_own_database(app, found).config
+        return config.of_process(link.place) if link else config
+
+    config = as_ours(loaded)
     events = _logged(config, process=config.worker.name if link else None)
     adopt_foreign_logs(config.log.level)
-    worker = Worker(app, config, until=until, events=events, fail_fast=fail_fast, link=link)
+    worker = Worker(
+        app,
+        config,
+        until=until,
+        events=events,
+        fail_fast=fail_fast,
+        link=link,
+        notifier=notifier,
+        reread=lambda: as_ours(reread()),
+    )
     gc.enable()
     ending = run_worker(worker)
     if ending.abandoned:
@@ -149,13 +172,16 @@ def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None
     return 0
 
 
-def _supervise(config: Config, until: Until, fail_fast: bool) -> int:
+def _supervise(
+    config: Config, until: Until, fail_fast: bool, reread: Callable[[], LoadedConfig]
+) -> int:
     if config.database.url.startswith("memory:"):
         raise ConfigurationError(
             f"worker.processes is {config.worker.processes}, but a database in memory is one "
             "process's own: use 1, or a file such as sqlite:///celers.db."
         )
     from celers_worker.core.restart import Restarts
+    from celers_worker.observe.notify import Notifier
     from celers_worker.supervisor import Supervisor
 
     refusals = {failure.WRONG_USAGE, failure.FAILED} if fail_fast else {failure.WRONG_USAGE}
@@ -165,6 +191,8 @@ def _supervise(config: Config, until: Until, fail_fast: bool) -> int:
         [sys.executable, *sys.orig_argv[1:]],
         restarts=Restarts(ends_by_itself=until != "forever", hopeless=frozenset(refusals)),
         events=_logged(config),
+        reread=lambda: reread().config,
+        notifier=Notifier.inherited(),
     )
     return supervisor.run()
 
@@ -187,8 +215,8 @@ def _leaving_at_once() -> Iterator[None]:
 
     An exception would not do, for the application may be at its imports and catch it.
     """
-    before = {number: signal.signal(number, _leave) for number in _STOP_SIGNALS}
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # a supervisor has blocked them
+    before = {number: signal.signal(number, _leave) for number in STOP_SIGNALS}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # a supervisor has blocked them
     try:
         yield
     finally:

@@ -195,6 +195,7 @@ class MetricsSettings(Table, frozen=True):
 
     host: Annotated[str, Text()] = "127.0.0.1"
     port: Annotated[int | None, Whole(0, 65_535)] = None
+    drain_target: Annotated[timedelta, _POSITIVE] = timedelta(minutes=1)
 
 
 class LogSettings(Table, frozen=True):

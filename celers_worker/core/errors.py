@@ -146,6 +146,8 @@ class StoreError(CelersError):
     """The database failed; ``transient``: the same call may work later, by itself."""
 
     transient: ClassVar[bool] = False
+    kind: str = "other"
+    """In a word what it was, for counts: lost, busy, conflict, refused, data …"""
 
 
 class Unavailable(StoreError):
@@ -155,10 +157,13 @@ class Unavailable(StoreError):
     """
 
     transient = True
+    kind = "unavailable"
 
 
 class Refused(StoreError):
     """The database answered no and will do so again: rights, a missing database or table."""
+
+    kind = "refused"
 
 
 class Forbidden(Refused):

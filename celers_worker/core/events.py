@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -268,6 +268,11 @@ class QueuesCounted:
     oldest_pending: Mapping[str, float]
     dead: int
     workers: int
+    scheduled: Mapping[str, int] = field(default_factory=dict)
+    blocked: Mapping[str, int] = field(default_factory=dict)
+    busy: int = 0
+    room: int = 0
+    """Tasks that all live workers together may run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +310,13 @@ class LoopGivenUp:
     task: Task | None
 
 
+@dataclass(frozen=True, slots=True)
+class LoopTurned:
+    """The event loop was asked to do something at a time, and did so many seconds later."""
+
+    lag: float
+
+
 EventT = TypeVar("EventT")
 
 
@@ -317,6 +329,12 @@ class Events:
     def listen(self, event_type: type[EventT], listener: Callable[[EventT], None]) -> None:
         """Call *listener* with every event of this type. It must neither block nor raise."""
         self._listeners[event_type].append(listener)
+
+    def forget(self, event_type: type[EventT], listener: Callable[[EventT], None]) -> None:
+        """Call *listener* no more. Raises ValueError if it does not listen."""
+        self._listeners[event_type].remove(listener)
+        if not self._listeners[event_type]:
+            del self._listeners[event_type]
 
     def wants(self, event_type: type) -> bool:
         """Whether anybody listens: lets the caller save making an event for each task."""

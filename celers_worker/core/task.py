@@ -149,6 +149,12 @@ def datetime_of(instant: Instant) -> datetime:
     return EPOCH + timedelta(microseconds=instant) if isinstance(instant, int) else instant
 
 
+def _seconds(since: Instant, until: Instant) -> float:
+    if isinstance(since, int) and isinstance(until, int):
+        return (until - since) / 1e6
+    return (datetime_of(until) - datetime_of(since)).total_seconds()
+
+
 class Task(msgspec.Struct, frozen=True):
     """A claimed task, as a handler is given it. ``lease`` fences every write about this run.
 
@@ -193,10 +199,13 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def waited(self) -> float:
-        """Seconds between the two."""
-        if isinstance(self.started, int) and isinstance(self.scheduled, int):
-            return (self.started - self.scheduled) / 1e6
-        return (self.started_at - self.scheduled_at).total_seconds()
+        """Seconds from due to claimed."""
+        return _seconds(self.scheduled, self.started)
+
+    @property
+    def age(self) -> float:
+        """Seconds from enqueued to claimed, with the time before it was due."""
+        return _seconds(self.created, self.started)
 
     @property
     def attempt(self) -> int:

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from celers_worker.core.events import Events, ProcessDied
-from celers_worker.observe.metrics import Names
+from celers_worker.observe.names import Names
 
 #: One sample: its name, its labels, its value.
 _Sample: TypeAlias = tuple[str, dict[str, str], float]

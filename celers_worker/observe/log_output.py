@@ -47,6 +47,13 @@ def configure_logs(
     )
 
 
+def set_level(level: str) -> None:
+    """Write lines of *level* and above from now on, ours and everybody else's."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+    if any(isinstance(handler, _Foreign) for handler in logging.getLogger().handlers):
+        adopt_foreign_logs(level)
+
+
 def adopt_foreign_logs(level: str) -> None:
     """Write what goes through the standard library, of libraries and handlers, in the same form."""
     logging.basicConfig(handlers=[_Foreign()], level=_LEVELS[level], force=True)

@@ -1,18 +1,26 @@
-"""Every Prometheus metric there is. The names are CeleRS's, with ours where it has none."""
+"""Every counter and histogram there is. The names are CeleRS's, with ours where it has none.
+
+What counts the tasks of all workers together is in ``backlog``, what one worker says of itself in
+``gauges``.
+"""
 
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter
 
 from celers_worker.core import events as fact
-from celers_worker.core.errors import ConfigurationError
+from celers_worker.core.errors import StoreError
 from celers_worker.core.events import Events
 from celers_worker.core.outcome import Cancelled, Completed, Dead, Expired, Release, Retry
+from celers_worker.core.scaling import MeanTimes
+from celers_worker.observe.backlog import BacklogGauges
+from celers_worker.observe.histograms import Histogram
+from celers_worker.observe.names import Names
+from celers_worker.observe.timings import LATENCIES, SIZES, Timings
 
 _OUTCOMES = {
     Completed: "completed",
@@ -22,146 +30,128 @@ _OUTCOMES = {
     Expired: "expired",
     Release: "released",
 }
-_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
-_WAITS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600)
-_LATENCIES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.5, 1, 5)
-#: Names of tasks and queues come from rows, which anybody may write; what is over goes to one
-#: series.
-_NAMES = 200
-
-
-class Names:
-    """The first names that come, and one name for all further ones."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-
-    def label(self, name: str) -> str:
-        """*name*, or ``(other)`` if there are too many."""
-        if name not in self._known:
-            if len(self._known) >= _NAMES:
-                return "(other)"
-            self._known.add(name)
-        return name
+#: The counters without labels.
+_COUNTERS = {
+    "celers_stale_settles_total": "Outcomes refused because their lease was lost.",
+    "celers_leases_lost_total": "Runs stopped, their lease lost.",
+    "celers_tasks_reaped_total": "Tasks taken back from lost workers.",
+    "celers_tasks_poisoned_total": "Tasks buried because their workers died.",
+    "celers_tasks_parked_total": "Tasks given back for want of a handler.",
+    "celers_tasks_recovered_total": "Claimed tasks given back, the claim's answer lost.",
+    "celers_tasks_abandoned_total": "Handlers that did not stop when they were told to.",
+    "celers_claims_empty_total": "Claims that found no task.",
+    "celers_batch_enqueue_total": "Enqueues, of however many tasks.",
+    "celers_batch_dequeue_total": "Claims that found tasks.",
+    "celers_loop_blocked_total": "Times that a handler was found to hold the event loop.",
+}
 
 
 class Metrics:
     """Counts events."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(
+        self,
+        events: Events,
+        *,
+        handlers: Iterable[str] = (),
+        queues: Iterable[str] = (),
+        drain_target: float = 60.0,
+    ) -> None:
+        """*handlers*, *queues*: names that have series of their own, whatever rows are called.
+
+        *drain_target*: the desired number of workers does what is due within so many seconds.
+        """
         # Of its own: an application that embeds a worker has its own metrics.
-        self.registry = registry = CollectorRegistry()
-        self._names, self._queues, self._schedules = Names(), Names(), Names()
-        self._by_queue, self._by_type = (
-            {
-                outcome: Counter(
-                    name.format(outcome), words.format(outcome), [label], registry=registry
-                )
-                for outcome in ("enqueued", *_OUTCOMES.values())
-            }
-            for name, words, label in (
-                ("celers_tasks_{}_total", "Tasks {}.", "queue"),
-                ("celers_tasks_{}_by_type_total", "Tasks {}, by their name.", "task_name"),
-            )
+        self.registry = CollectorRegistry()
+        self._names, self._queues, self._schedules = Names(handlers), Names(queues), Names()
+        outcomes = ("enqueued", *_OUTCOMES.values())
+        self._by_queue = {word: self._tasks(word, "", "queue") for word in outcomes}
+        self._by_type = {word: self._tasks(word, "_by_type", "task_name") for word in outcomes}
+        # To find a series costs as much as to count in it.
+        self._counter_of = lru_cache(2_048)(
+            lambda outcome, queue: self._by_queue[outcome].labels(self._queues.label(queue))
         )
-        self._stale = self._counter(
-            "celers_stale_settles_total", "Outcomes refused because their lease was lost."
+        self._counter_of_type = lru_cache(2_048)(
+            lambda outcome, name: self._by_type[outcome].labels(self._names.label(name))
         )
-        self._lost = self._counter("celers_leases_lost_total", "Runs stopped, their lease lost.")
-        self._reaped = self._counter(
-            "celers_tasks_reaped_total", "Tasks taken back from lost workers."
-        )
-        self._poisoned = self._counter(
-            "celers_tasks_poisoned_total", "Tasks buried because their workers died."
-        )
-        self._parked = self._counter(
-            "celers_tasks_parked_total", "Tasks given back for want of a handler."
-        )
-        self._empty = self._counter("celers_claims_empty_total", "Claims that found no task.")
-        self._ticks = Counter(
+        self._plain = {
+            name: Counter(name, words, registry=self.registry) for name, words in _COUNTERS.items()
+        }
+        self._ticks = self._counter(
             "celers_schedule_ticks_total",
             "Ticks of schedules: fired, missed (once, however many) or overlapped.",
-            ["schedule", "outcome"],
-            registry=registry,
+            "schedule",
+            "outcome",
         )
-        self._failures = Counter(
-            "celers_service_failures_total", "Ticks that raised.", ["service"], registry=registry
+        self._failures = self._counter("celers_service_failures_total", "Failed ticks.", "service")
+        self._errors = self._counter(
+            "celers_db_errors_total", "Calls that the database failed, by what it was.", "kind"
         )
-        self._runs = Histogram(
-            "celers_task_execution_seconds",
-            "How long handlers ran.",
-            ["queue"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._waits = Histogram(
-            "celers_task_queue_wait_time_seconds",
-            "From due to claimed.",
-            ["queue"],
-            buckets=_WAITS,
-            registry=registry,
-        )
-        # To find a series costs as much as to count in it, and these are counted for every task.
-        self._runs_in = lru_cache(_NAMES)(
-            lambda queue: self._runs.labels(self._queues.label(queue))
-        )
-        self._waits_in = lru_cache(_NAMES)(
-            lambda queue: self._waits.labels(self._queues.label(queue))
-        )
+        self._timings = Timings(self.registry, queues=self._queues, names=self._names)
         self._claims = self._latency("celers_broker_dequeue_latency_seconds", "Claims.")
         self._settles = self._latency("celers_broker_ack_latency_seconds", "Settles.")
-        self._has_gauges = False
+        self._enqueues = self._latency("celers_broker_enqueue_latency_seconds", "Enqueues.")
+        self._batches = Histogram(
+            "celers_batch_size", "Tasks in a claim.", bounds=SIZES, registry=self.registry
+        )
+        self._lag = self._latency("celers_loop_lag_seconds", "How late the event loop is.")
+        self._late = self._latency("celers_scheduler_lag_seconds", "From a tick to its task.")
+        self._times = MeanTimes()
+        self._backlog = BacklogGauges(
+            self.registry, self._queues, self._times, drain_target=drain_target
+        )
         self._listen(events)
 
-    def _add_gauges(self) -> None:
-        # When they are first counted: a worker that does not count the queues has no zeros to tell.
-        self._has_gauges = True
-        self._pending = self._gauge("celers_queue_size", "Tasks that are due.", "queue")
-        self._processing = self._gauge(
-            "celers_processing_queue_size", "Tasks that are being run.", "queue"
-        )
-        self._oldest = self._gauge(
-            "celers_oldest_pending_seconds", "Age of the oldest task that is due.", "queue"
-        )
-        self._dead = self._gauge("celers_dlq_size", "Tasks in the dead letter queue.")
-        self._workers = self._gauge("celers_active_workers", "Workers with a live lease.")
-
     def _listen(self, events: Events) -> None:
+        def count(event_type: type, name: str, size: str = "") -> None:
+            counter = self._plain[name]
+            events.listen(
+                event_type,
+                lambda event: counter.inc(len(getattr(event, size)) if size else 1),
+            )
+
+        count(fact.SettleRefused, "celers_stale_settles_total", "settlements")
+        count(fact.LeasesLost, "celers_leases_lost_total", "tasks")
+        count(fact.TaskParked, "celers_tasks_parked_total")
+        count(fact.TaskAbandoned, "celers_tasks_abandoned_total")
+        count(fact.LoopBlocked, "celers_loop_blocked_total")
+        count(fact.TasksReaped, "celers_tasks_reaped_total", "released")
+        count(fact.TasksReaped, "celers_tasks_reaped_total", "buried")
+        count(fact.TasksReaped, "celers_tasks_poisoned_total", "buried")
+        recovered = self._plain["celers_tasks_recovered_total"]
+        events.listen(fact.TasksRecovered, lambda event: recovered.inc(event.count))
         events.listen(fact.TasksEnqueued, self._enqueued)
         events.listen(fact.TasksClaimed, self._claimed)
-        events.listen(fact.TaskEnded, self._ended)
+        events.listen(fact.TaskEnded, self._timings.ended)
         events.listen(fact.TasksSettled, self._settled)
-        events.listen(fact.SettleRefused, lambda event: self._stale.inc(len(event.settlements)))
-        events.listen(fact.LeasesLost, lambda event: self._lost.inc(len(event.tasks)))
-        events.listen(fact.TaskParked, lambda event: self._parked.inc())
-        events.listen(fact.TasksReaped, self._were_reaped)
-        events.listen(
-            fact.TicksFired, lambda event: self._tick(event.schedule, "fired", len(event.tasks))
-        )
+        events.listen(fact.TicksFired, self._fired)
         events.listen(fact.TicksMissed, lambda event: self._tick(event.schedule, "missed", 1))
         events.listen(
             fact.TicksOverlapped,
             lambda event: self._tick(event.schedule, "overlapped", event.count),
         )
         events.listen(fact.QueuesCounted, self._counted)
-        events.listen(fact.ServiceFailed, lambda event: self._failures.labels(event.service).inc())
+        events.listen(fact.ServiceFailed, self._failed)
+        events.listen(fact.LoopTurned, lambda event: self._lag.observe(event.lag))
 
     def _enqueued(self, event: fact.TasksEnqueued) -> None:
+        self._plain["celers_batch_enqueue_total"].inc()
+        self._enqueues.observe(event.seconds)
         for (queue, name), count in event.counts.items():
             self._count("enqueued", queue, name, count)
 
     def _claimed(self, event: fact.TasksClaimed) -> None:
         self._claims.observe(event.seconds)
         if not event.tasks:
-            self._empty.inc()
-        for task in event.tasks:
-            self._waits_in(task.queue).observe(max(task.waited, 0.0))
-
-    def _ended(self, event: fact.TaskEnded) -> None:
-        self._runs_in(event.settlement.task.queue).observe(event.seconds)
+            self._plain["celers_claims_empty_total"].inc()
+            return
+        self._plain["celers_batch_dequeue_total"].inc()
+        self._batches.observe(len(event.tasks))
+        self._timings.claimed(event.tasks)
 
     def _settled(self, event: fact.TasksSettled) -> None:
         self._settles.observe(event.seconds)
+        self._timings.settled(event.settlements)
         tally = Tally(
             (_OUTCOMES[type(one.outcome)], one.task.queue, one.task.name)
             for one in event.settlements
@@ -169,65 +159,33 @@ class Metrics:
         for (outcome, queue, name), count in tally.items():
             self._count(outcome, queue, name, count)
 
-    def _were_reaped(self, event: fact.TasksReaped) -> None:
-        self._reaped.inc(len(event.released) + len(event.buried))
-        self._poisoned.inc(len(event.buried))
+    def _fired(self, event: fact.TicksFired) -> None:
+        self._late.observe(max(event.late, 0.0))
+        self._tick(event.schedule, "fired", len(event.tasks))
+
+    def _failed(self, event: fact.ServiceFailed) -> None:
+        self._failures.labels(event.service).inc()
+        if isinstance(event.error, StoreError):
+            self._errors.labels(event.error.kind).inc()
 
     def _counted(self, event: fact.QueuesCounted) -> None:
-        if not self._has_gauges:
-            self._add_gauges()
-        self._replace(self._pending, event.pending, sum)
-        self._replace(self._processing, event.processing, sum)
-        self._replace(self._oldest, event.oldest_pending, max)
-        self._dead.set(event.dead)
-        self._workers.set(event.workers)
+        for queue, series in self._timings.runs_by_queue():
+            self._times.update(queue, series.sum, series.count)
+        self._backlog.show(event)
 
     def _tick(self, schedule: str, outcome: str, count: int) -> None:
         self._ticks.labels(self._schedules.label(schedule), outcome).inc(count)
 
     def _count(self, outcome: str, queue: str, name: str, count: int) -> None:
-        self._by_queue[outcome].labels(self._queues.label(queue)).inc(count)
-        self._by_type[outcome].labels(self._names.label(name)).inc(count)
+        self._counter_of(outcome, queue).inc(count)
+        self._counter_of_type(outcome, name).inc(count)
 
-    def _replace(
-        self,
-        gauge: Gauge,
-        values: Mapping[str, float],
-        together: Callable[[Iterable[float]], float],
-    ) -> None:
-        """Set the gauge for each queue, and forget the queues that are gone."""
-        found: defaultdict[str, list[float]] = defaultdict(list)
-        for queue, value in values.items():
-            found[self._queues.label(queue)].append(value)
-        gauge.clear()
-        for label, several in found.items():
-            gauge.labels(label).set(together(several))
+    def _tasks(self, outcome: str, kind: str, label: str) -> Counter:
+        words = f"Tasks {outcome}, by their {'name' if kind else 'queue'}."
+        return self._counter(f"celers_tasks_{outcome}{kind}_total", words, label)
 
-    def _counter(self, name: str, words: str) -> Counter:
-        return Counter(name, words, registry=self.registry)
-
-    def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
-        return Gauge(name, words, labels, registry=self.registry)
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(name, words, labels, registry=self.registry)
 
     def _latency(self, name: str, words: str) -> Histogram:
-        return Histogram(name, words, buckets=_LATENCIES, registry=self.registry)
-
-
-class MetricsServer:
-    """Serves ``/metrics`` from its own thread. Raises ConfigurationError if the port is taken."""
-
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        try:
-            self._server, self._thread = start_http_server(port, host, registry)
-        except OSError as error:
-            raise ConfigurationError(
-                f"metrics cannot be served on {host}:{port}: {error.strerror or error}. "
-                "Choose another port: --metrics-port or [metrics] port."
-            ) from None
-        self.port: int = self._server.server_port
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(timeout=5)
+        return Histogram(name, words, bounds=LATENCIES, registry=self.registry)

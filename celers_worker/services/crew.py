@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypedDict
 
 from msgspec import json
 from msgspec.structs import asdict, replace
@@ -35,6 +35,7 @@ from celers_worker.services.runner import Runner
 from celers_worker.services.scheduler import Scheduler
 from celers_worker.services.service import Service
 from celers_worker.services.settler import Settler
+from celers_worker.services.stacks import stacks_of
 from celers_worker.services.surveyor import Surveyor
 from celers_worker.services.watchdog import Watchdog
 from celers_worker.store import Store, make_direct_store
@@ -72,6 +73,7 @@ class Crew:
     """What runs, in the order of its start."""
 
     identity: Identity
+    permits: Permits
     runner: Runner
     children: Children
     heartbeat: Heartbeat
@@ -150,10 +152,12 @@ class Crew:
             deadline=settings.loop_deadline,
             on_renewed=heartbeat.extended,
             holder=runner.holder,
+            stacks=lambda thread: stacks_of(list(runner.runs.values()), loop_thread=thread),
         )
         upkeep = (*_upkeep(work), *schedulers)
-        return cls(
+        crew = cls(
             identity,
+            permits,
             runner,
             children,
             heartbeat,
@@ -165,6 +169,28 @@ class Crew:
             completions,
             hooks,
         )
+        # A tick is a few calls to the database, each of which may wait for a connection first.
+        patience = 3 * (config.database.call_timeout + config.database.connect_timeout)
+        crew.watchdog.patience = patience.total_seconds()
+        for service in crew.in_order:
+            service.patience = patience.total_seconds()
+        return crew
+
+    def adopt(self, config: Config, registry: Registry, schedules: Sequence[Schedule]) -> None:
+        """Go on with other limits, handlers and schedules; what runs is left alone."""
+        self.runner.adopt(registry, limit=config.worker.concurrency, timeout=config.worker.timeout)
+        self.permits.change(**_limits(config, registry))
+        for service in self.upkeep:
+            if isinstance(service, Scheduler):
+                service.redeclare(schedules)
+
+
+class _Limits(TypedDict):
+    total: int
+    prefetch: int
+    queues: Mapping[str, int]
+    queue_default: int | None
+    handlers: Mapping[str, int]
 
 
 def _upkeep(work: Work) -> tuple[Service, ...]:
@@ -204,20 +230,22 @@ def _schedulers(work: Work) -> tuple[Scheduler, ...]:
 
 
 def _permits(config: Config, registry: Registry) -> Permits:
-    settings = config.worker
-    limits = config.queue_limits
-    return Permits(
-        total=settings.concurrency,
-        prefetch=settings.prefetch,
-        served=frozenset(limits) if settings.queues else None,
-        queues=limits,
-        queue_default=config.other_queues_limit,
-        handlers={
+    served = frozenset(config.queue_limits) if config.worker.queues else None
+    return Permits(served=served, **_limits(config, registry))
+
+
+def _limits(config: Config, registry: Registry) -> _Limits:
+    return {
+        "total": config.worker.concurrency,
+        "prefetch": config.worker.prefetch,
+        "queues": config.queue_limits,
+        "queue_default": config.other_queues_limit,
+        "handlers": {
             handler.name: limit
             for handler in registry
             if (limit := handler.concurrency or _processes(handler, config)) is not None
         },
-    )
+    }
 
 
 def _processes(handler: Handler, config: Config) -> int | None:

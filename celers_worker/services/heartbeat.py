@@ -47,6 +47,8 @@ class Heartbeat(Service):
         self._renewed = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self.state = "running"
+        self.latency: float | None = None
+        """How long the database took to answer the last beat, in seconds."""
 
     @property
     def holds_lease(self) -> bool:
@@ -85,6 +87,7 @@ class Heartbeat(Service):
             running=self._runner.running,
             state=self.state,
         )
+        self.latency = time.monotonic() - sent
         if renewed:
             self._extend(sent)
             await self.check()

@@ -59,10 +59,12 @@ class Janitor(Service):
         plan = self._plan
         began = time.monotonic()
         await self._store.run(maintenance.keep_partitions, plan.retention, by_queue=plan.by_queue)
+        self.progress()
         limit = self._pace.size
         counts = await self._store.run(
             maintenance.prune, plan.retention, by_queue=plan.by_queue, limit=limit
         )
+        self.progress()
         kept = plan.retention["ticks"]
         counts["ticks"] = await self._store.run(schedules.prune, kept, limit=limit)
         self._seconds = time.monotonic() - began
@@ -71,6 +73,7 @@ class Janitor(Service):
             self.events.emit(TasksPruned(counts))
         if any(count >= limit for count in counts.values()):
             return True
+        self.progress()
         await self._do_duties()
         return False
 
@@ -106,6 +109,7 @@ class Janitor(Service):
             housekeeping.archive_ended, self._plan.archive_after, limit=self._pace.size
         ):
             moved += batch
+            self.progress()
             await self._store.run(upkeep.hold, self._id, self._lease)
         return moved
 

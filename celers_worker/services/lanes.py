@@ -43,6 +43,7 @@ class Lanes:
         self._loop = asyncio.get_running_loop()
         self._lanes: set[asyncio.Task[None]] = set()  # the loop itself keeps tasks only weakly
         self._coming = 0
+        self._moved_at = 0.0
         self._context = copy_context()
 
     @property
@@ -51,8 +52,15 @@ class Lanes:
         waiting = [run for run in self._waiting if not run.settled]
         return waiting[max(self.limit - self.running, 0) :]
 
+    def stuck(self, patience: float) -> bool:
+        """Whether nothing has begun for so many seconds, though there is something, and room."""
+        waits = self.running < self.limit and any(not run.settled for run in self._waiting)
+        return waits and time.monotonic() - self._moved_at > patience
+
     def add(self, run: Run) -> None:
         """Run *run* when those before it have begun and there is room. ``summon`` must follow."""
+        if not self._waiting:
+            self._moved_at = time.monotonic()
         self._waiting.append(run)
 
     def leave(self, run: Run) -> None:
@@ -64,6 +72,7 @@ class Lanes:
         wanted = min(wanted, len(self._waiting), self.limit - self.running)
         while self._coming < wanted:
             self._coming += 1
+            self._moved_at = time.monotonic()
             lane = self._loop.create_task(
                 self._lane(), name="celers-lane", context=self._context.copy()
             )
@@ -85,7 +94,7 @@ class Lanes:
                 continue
             self.running += 1
             run.execution = lane
-            run.started = time.monotonic()
+            run.started = self._moved_at = time.monotonic()
             turn.run = run
             await self._execute(run)
             turn.run = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 
 from celers_worker.core.events import Events
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.poller import Poller
 from celers_worker.services.service import Service
-from celers_worker.store import Store
+from celers_worker.store import SILENCE, Store
 
 
 class Listener(Service):
@@ -27,6 +28,7 @@ class Listener(Service):
     ) -> None:
         """*asked*: services besides the heartbeat that look at what a person asked for."""
         super().__init__(events, interval=1.0)
+        self.silence = SILENCE + store.options.poll_backoff.total_seconds()
         self._store = store
         self._poller = poller
         self._asked = (heartbeat, *asked)
@@ -36,7 +38,10 @@ class Listener(Service):
         """Pass the hints on until the connection breaks."""
         async with aclosing(self._store.wakeups()) as wakeups:
             async for wakeup in wakeups:
-                self._poller.wake()
+                self.progress(self.silence)
+                self.ticked_at = time.monotonic()
+                if wakeup.tasks:
+                    self._poller.wake()
                 if wakeup.control:
                     for service in self._asked:
                         service.wake()

@@ -44,9 +44,48 @@ class Permits:
         self._handlers = dict(handlers or {})
         self._on_free: Callable[[], None] = lambda: None
 
+    def change(
+        self,
+        *,
+        total: int,
+        prefetch: int,
+        queues: Mapping[str, int],
+        queue_default: int | None,
+        handlers: Mapping[str, int],
+    ) -> None:
+        """Set other limits. What runs beyond them ends in its own time; nothing is claimed until
+        it has.
+        """
+        excluded = {name: 0 for name, limit in self._handlers.items() if not limit}
+        self.total = total
+        self._claimable = total + prefetch
+        self._queues = dict(queues)
+        self._queue_default = total if queue_default is None else queue_default
+        self._handlers = {**handlers, **excluded}
+        self._on_free()
+
     def on_free(self, callback: Callable[[], None]) -> None:
         """Call *callback* whenever a permit is given back."""
         self._on_free = callback
+
+    def limit_of_queue(self, name: str) -> int:
+        """How many tasks of a queue may run at once."""
+        return self._queues.get(name, self._queue_default)
+
+    def use_of_queues(self) -> dict[str, int]:
+        """What runs of each queue that has a limit of its own, or of which something runs."""
+        return {
+            name: self.in_use_by_queue.get(name, 0)
+            for name in {**self._queues, **self.in_use_by_queue}
+        }
+
+    def use_of_handlers(self) -> dict[str, tuple[int, int]]:
+        """What runs of each handler that has a limit, and that limit."""
+        return {
+            name: (self.in_use_by_handler.get(name, 0), limit)
+            for name, limit in self._handlers.items()
+            if limit
+        }
 
     def exclude(self, handler: str) -> None:
         """Claim no task of this name any more: nobody here can run it."""

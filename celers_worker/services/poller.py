@@ -56,6 +56,10 @@ class Poller(Service):
         self._doubt_ends = self._look_at = math.inf
         self._on_claim: Callable[[int], None] = lambda count: None
         self._held_up = False
+        self.has_claimed = False
+        """Whether a claim was ever answered."""
+        self.holds: set[str] = set()
+        """Why it claims nothing, though there is room; ``hold`` and ``let_go`` change it."""
         permits.on_free(self.wake)
         settler.on_written(self._go_on)
 
@@ -63,8 +67,25 @@ class Poller(Service):
         """Call *callback* after each claim with the number of tasks it found."""
         self._on_claim = callback
 
+    def hold(self, reason: str) -> bool:
+        """Claim nothing until *reason* is let go; what runs goes on. False: it did already."""
+        if reason in self.holds:
+            return False
+        self.holds.add(reason)
+        return True
+
+    def let_go(self, reason: str) -> bool:
+        """Claim again, unless there is another reason not to; False: it was none."""
+        if reason not in self.holds:
+            return False
+        self.holds.discard(reason)
+        self.wake()
+        return True
+
     async def tick(self) -> bool:
         """Claim for what there is room; True when something was found."""
+        if self.holds:
+            return False
         if self._runner.isolating:
             if not self._settler.backlog:
                 self._runner.admit_suspect()
@@ -84,6 +105,7 @@ class Poller(Service):
             self._look_at = time.monotonic()
             self._doubt_ends = self._look_at + DOUBT
             raise
+        self.has_claimed = True
         self.events.emit(TasksClaimed(tasks, time.perf_counter() - began))
         self._permits.take_all(tasks)
         self._runner.start_all(tasks)
@@ -98,7 +120,7 @@ class Poller(Service):
         if self._runner.isolating:
             return _ISOLATED
         next_due = self._store.levels.next_due
-        return self.interval if next_due is None else min(self.interval, next_due)
+        return self.interval if next_due is None or self.holds else min(self.interval, next_due)
 
     def _go_on(self) -> None:
         """Claim again what unwritten outcomes held up: no permit tells when they are written."""

@@ -49,6 +49,7 @@ class Run(msgspec.Struct, eq=False):
     execution: asyncio.Task[None] | None = None
     """The lane that it runs in, once it has begun."""
     thread: Future[Any] | None = None
+    thread_id: int = 0
     timer: asyncio.TimerHandle | None = None
     stop: Stop | None = None
     reason: str = ""

@@ -110,6 +110,16 @@ class Runner:
         """How many of the runs have begun; the others wait for a permit, or to run alone."""
         return self._lanes.running
 
+    def adopt(self, registry: Registry, *, limit: int, timeout: timedelta | None) -> None:
+        """Start what starts from now on by these; what runs goes on by the old."""
+        self._registry, self._timeout = registry, timeout
+        self._lanes.limit = limit
+        self._lanes.summon(limit)
+
+    def stuck(self, patience: float) -> bool:
+        """Whether runs wait that should have begun so many seconds ago."""
+        return self._lanes.stuck(patience)
+
     @property
     def isolating(self) -> bool:
         """Whether a suspect runs, or waits to run, alone: then nothing else should be claimed."""

@@ -52,6 +52,13 @@ class Scheduler(Service):
         self._forgive_at = 0.0
         self._due_in: float | None = None
 
+    def redeclare(self, declared: Sequence[Schedule]) -> None:
+        """Declare these from now on, and fire no others of the code or the configuration."""
+        self._declared = list(declared)
+        self._names = [schedule.name for schedule in declared]
+        self._has_declared = not declared
+        self.wake()
+
     async def tick(self) -> bool:
         """Deal with what is due; True when there may be more."""
         if time.monotonic() >= self._forgive_at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -14,6 +15,8 @@ from celers_worker.core.events import Events, ServiceFailed, ServiceRecovered
 #: Between ticks that fail: soon at first, never longer than 5 s (promise 6), never in step.
 _RECOVERY = Backoff(lambda failures: 0.1 * 2.0**failures, jitter="equal")
 _LONGEST_PAUSE = 4.0
+#: What a tick may take unless the crew says otherwise, in seconds.
+PATIENCE = 45.0
 
 
 def recovery_pause(failures: int) -> float:
@@ -35,14 +38,38 @@ class Service(ABC):
     def __init__(self, events: Events, *, interval: float) -> None:
         self.events = events
         self.interval = interval
+        self.silence = 0.0
+        """How long one tick may rightly wait for something to happen, in seconds."""
+        self.patience = PATIENCE
+        """A tick that takes longer is stuck, in seconds: its calls are bounded, so none should."""
         self.eager = False
         """Whether a tick that leaves more to do is followed before anybody else has the loop. Only
         for one that has waited for something."""
         self.ticked_at = time.monotonic()
         """When a tick last ended well, by the monotonic clock."""
+        self.failing = False
+        """Whether the last tick raised."""
+        self._due_at = math.inf
         self._woken = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the loop stands still, or has ended unasked.
+
+        A tick that raises is no standstill: a database that is away is not mended by a restart.
+        """
+        if self._task is None or self._stopping:
+            return False
+        return self._task.done() or time.monotonic() > self._due_at
+
+    def progress(self, expected: float = 0.0) -> None:
+        """Take note that the loop moves, and will again within *expected* seconds and patience.
+
+        For a tick of many calls to say between them.
+        """
+        self._due_at = time.monotonic() + expected + self.patience
 
     @abstractmethod
     async def tick(self) -> bool:
@@ -76,16 +103,19 @@ class Service(ABC):
         failures = 0
         while not self._stopping:
             self._woken.clear()
+            self.progress(self.silence)
             try:
                 more = await self.tick()
             except Exception as error:  # a loop outlives whatever its tick meets
                 failures += 1
+                self.failing = True
                 pause = recovery_pause(failures)
                 self.events.emit(ServiceFailed(self.name, error, failures, pause))
                 # Not to be woken: whoever wakes us cannot know that the database is away.
                 await self._rest(pause, wakeable=False)
                 continue
             self.ticked_at = time.monotonic()
+            self.failing = False
             if failures:
                 self.events.emit(ServiceRecovered(self.name, failures))
                 failures = 0
@@ -97,6 +127,7 @@ class Service(ABC):
     async def _rest(self, seconds: float, *, wakeable: bool = True) -> None:
         if not wakeable:
             self._woken.clear()
+        self.progress(seconds)
         end = time.monotonic() + seconds
         while not self._stopping and (left := end - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):

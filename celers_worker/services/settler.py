@@ -36,6 +36,9 @@ class Settler(Service):
         self._window = window
         self._batch = batch
         self._waiting: deque[Settlement] = deque()
+        self._written = 0
+        # What had come at which time: how long the oldest has waited costs nothing for each.
+        self._marks: deque[tuple[int, float]] = deque()
         self._repeated: set[UUID] = set()
         self._on_written: Callable[[], None] = lambda: None
 
@@ -47,6 +50,16 @@ class Settler(Service):
     def backlog(self) -> int:
         """How many outcomes are not written yet."""
         return len(self._waiting)
+
+    @property
+    def written(self) -> int:
+        """How many outcomes have been written, or refused."""
+        return self._written
+
+    @property
+    def lag(self) -> float:
+        """For how long the oldest outcome that is not written has been waiting, in seconds."""
+        return time.monotonic() - self._marks[0][1] if self._waiting and self._marks else 0.0
 
     def unsettled(self) -> set[UUID]:
         """The ids of the tasks whose outcomes are not written yet."""
@@ -64,6 +77,7 @@ class Settler(Service):
             return False
         if len(self._waiting) < self._batch and self._window:
             await asyncio.sleep(self._window)
+        self._mark()
         batch = list(itertools.islice(self._waiting, self._batch))
         try:
             await self._write(batch)
@@ -74,6 +88,9 @@ class Settler(Service):
         else:
             for _ in batch:
                 self._waiting.popleft()
+            self._written += len(batch)
+        while self._marks and self._marks[0][0] <= self._written:
+            self._marks.popleft()
         self._on_written()
         return bool(self._waiting)
 
@@ -86,6 +103,11 @@ class Settler(Service):
             except Exception:  # told before; the time is what bounds this
                 await asyncio.sleep(min(0.2, max(end - time.monotonic(), 0)))
         return not self._waiting
+
+    def _mark(self) -> None:
+        come = self._written + len(self._waiting)
+        if not self._marks or self._marks[-1][0] < come:
+            self._marks.append((come, time.monotonic()))
 
     async def _write(self, batch: Sequence[Settlement]) -> None:
         began = time.perf_counter()
@@ -121,3 +143,4 @@ class Settler(Service):
                 dead = Dead("its outcome cannot be stored", failure_of(error))
                 await self._write([Settlement(settlement.task, dead)])
             self._waiting.popleft()
+            self._written += 1

@@ -20,13 +20,18 @@ class Surveyor(Service):
         """Count once."""
         queues = await self._store.run(survey.list_queues)
         workers = await self._store.run(survey.list_workers)
+        living = [worker for worker in workers if worker.state != "lost"]
         self.events.emit(
             QueuesCounted(
                 pending={queue.name: queue.pending for queue in queues},
                 processing={queue.name: queue.processing for queue in queues},
                 oldest_pending={queue.name: queue.oldest_pending or 0.0 for queue in queues},
                 dead=sum(queue.dead for queue in queues),
-                workers=sum(worker.state != "lost" for worker in workers),
+                workers=len(living),
+                scheduled={queue.name: queue.scheduled for queue in queues},
+                blocked={queue.name: queue.blocked for queue in queues},
+                busy=sum(worker.running > 0 for worker in living),
+                room=sum(worker.concurrency for worker in living),
             )
         )
         return False

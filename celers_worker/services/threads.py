@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,7 +25,7 @@ class Threads:
         call = functools.partial(
             contextvars.copy_context().run, run.handler.function, *args, **kwargs
         )
-        run.thread = self._pool.submit(_contained, call)
+        run.thread = self._pool.submit(_contained, run, call)
         kind, value = await asyncio.wrap_future(run.thread)
         if kind:
             raise value
@@ -35,9 +36,10 @@ class Threads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _contained(call: Callable[[], Any]) -> tuple[bool, Any]:
+def _contained(run: Run, call: Callable[[], Any]) -> tuple[bool, Any]:
     """Bring an exception back as a value: a future cannot carry StopIteration or SystemExit."""
     worker = os.getpid()
+    run.thread_id = threading.get_ident()
     try:
         return False, call()
     except BaseException as error:  # the loop raises it, in the run

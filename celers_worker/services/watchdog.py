@@ -13,15 +13,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
 from celers_worker.core.duration import format_duration
 from celers_worker.core.errors import StoreError
-from celers_worker.core.events import Events, LoopBlocked, LoopGivenUp
+from celers_worker.core.events import Events, LoopBlocked, LoopGivenUp, LoopTurned
+from celers_worker.core.process_events import StacksTaken, TaskStack
 from celers_worker.core.task import Task
 from celers_worker.services.identity import Identity
+from celers_worker.services.service import PATIENCE
 from celers_worker.store import DirectStore, maintenance
 
 #: The loop is looked at this often, in seconds, and counts as blocked from twice that.
@@ -42,6 +44,7 @@ class Watchdog:
         deadline: timedelta,
         on_renewed: Callable[[float], None],
         holder: Callable[[], Task | None] = lambda: None,
+        stacks: Callable[[int], Sequence[TaskStack]] = lambda loop_thread: (),
         give_up: Callable[[], None] = lambda: os._exit(70),
     ) -> None:
         """*deadline*: the process ends when the loop has been blocked for so long.
@@ -56,8 +59,12 @@ class Watchdog:
         self._deadline = deadline.total_seconds()
         self._on_renewed = on_renewed
         self._holder = holder
+        self._stacks = stacks
+        self._stacks_wanted = False
         self._give_up = give_up
-        self._beat = time.monotonic()
+        self._beat = self._looked_at = time.monotonic()
+        #: Longer than its calls take, in seconds, with the connection for them.
+        self.patience = PATIENCE
         self._stopped = threading.Event()
         self._loop_thread = 0
         self._thread = threading.Thread(target=self._watch, name="celers-watchdog", daemon=True)
@@ -75,14 +82,38 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
 
+    def want_stacks(self) -> None:
+        """Tell soon where the running tasks are, also while one of them blocks the loop.
+
+        It takes no lock: a signal's handler may call it at any moment.
+        """
+        self._stacks_wanted = True
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the thread stands still, or has ended unasked."""
+        if self._stopped.is_set() or self._thread.ident is None:
+            return False
+        return not self._thread.is_alive() or self.age > self.patience
+
+    @property
+    def age(self) -> float:
+        """How long ago the thread looked, in seconds."""
+        return time.monotonic() - self._looked_at
+
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._beat = time.monotonic()
+        last, self._beat = self._beat, time.monotonic()
+        if self._timer is not None:  # the first one waits for nothing
+            self._events.emit(LoopTurned(max(self._beat - last - _LOOK, 0.0)))
         self._timer = loop.call_later(_LOOK, self._tick, loop)
 
     def _watch(self) -> None:
         store: DirectStore | None = None
         renewed = reported = 0.0
         while not self._rest():
+            if self._stacks_wanted:
+                self._stacks_wanted = False
+                self._events.emit(StacksTaken(self._stacks(self._loop_thread)))
             blocked = time.monotonic() - self._beat
             if blocked < 2 * _LOOK:
                 reported = 0.0
@@ -103,7 +134,7 @@ class Watchdog:
 
     def _rest(self) -> bool:
         """Wait until the next look; True when it is the end."""
-        began = time.monotonic()
+        began = self._looked_at = time.monotonic()
         stopped = self._stopped.wait(_LOOK)
         if time.monotonic() - began > 2 * _LOOK:
             # This thread could not run either: the process was frozen, and no handler is at fault.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celers_worker.store.base import Store, StoreOptions
+from celers_worker.store.base import SILENCE, Store, StoreOptions
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.urls import driver_url
 
@@ -19,4 +19,11 @@ def make_direct_store(url: str, options: StoreOptions | None = None) -> DirectSt
     return backend.direct_class(target, options or StoreOptions())
 
 
-__all__ = ["DirectStore", "Store", "StoreOptions", "make_direct_store", "make_store"]
+__all__ = [
+    "SILENCE",
+    "DirectStore",
+    "Store",
+    "StoreOptions",
+    "make_direct_store",
+    "make_store",
+]

@@ -16,11 +16,12 @@ from datetime import timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, QueuePool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import Settlement
+from celers_worker.core.pulse import Pool
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
 from celers_worker.store import server
 from celers_worker.store.deadline import bounded
@@ -40,6 +41,8 @@ from celers_worker.store.values import CHUNK, chunks
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: Whoever listens for wake-ups hears something at least so often, in seconds.
+SILENCE = 30.0
 #: How often a transaction is tried when it conflicts with another.
 TRIES = 6
 
@@ -59,9 +62,13 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """A hint: tasks were enqueued, or (``control``) a person asked running ones for something."""
+    """A hint: tasks were enqueued, or (``control``) a person asked running ones for something.
+
+    Without *tasks* it is only a sign of life, which comes at least every SILENCE seconds.
+    """
 
     control: bool = False
+    tasks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,15 @@ class Store:
     def name(self) -> str:
         """The database as messages call it, without its password."""
         return shown_url(self.url)
+
+    @property
+    def pool(self) -> Pool | None:
+        """The connections that are open and in use; None where there is no pool."""
+        pool = None if self._engine is None else self._engine.pool
+        if not isinstance(pool, QueuePool):
+            return None
+        in_use = pool.checkedout()
+        return Pool(in_use + pool.checkedin(), in_use, pool.size())
 
     # --- from opening to closing ---
 

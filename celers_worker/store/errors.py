@@ -142,8 +142,17 @@ def translate(error: BaseException, database: str) -> BaseException:
     """Return what to raise instead of *error*: one of our StoreErrors, or itself if it is a bug."""
     if isinstance(error, CelersError):
         return error
-    message = _message(error)
-    match fault_of(error):
+    fault = fault_of(error)
+    message = tls_problem(error) if fault is Fault.UNTRUSTED else _message(error)
+    translated = _translated(fault, message or "", database)
+    if translated is None:
+        return error
+    translated.kind = fault.name.lower()
+    return translated
+
+
+def _translated(fault: Fault, message: str, database: str) -> StoreError | None:
+    match fault:
         case Fault.LOST:
             return Unavailable(f"{database} does not answer: {message}")
         case Fault.CONFLICT | Fault.BUSY | Fault.READ_ONLY:
@@ -156,11 +165,11 @@ def translate(error: BaseException, database: str) -> BaseException:
                 "from: celers grants --role producer|worker|viewer|operator"
             )
         case Fault.UNTRUSTED:
-            return Untrusted(f"{database} is not trusted: {tls_problem(error)}.")
+            return Untrusted(f"{database} is not trusted: {message}.")
         case Fault.DATA:
             return StoreError(f"{database} cannot store this: {message}")
         case Fault.BUG:
-            return error
+            return None
 
 
 def raise_translated(error: Exception, database: str) -> NoReturn:

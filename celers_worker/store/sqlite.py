@@ -12,6 +12,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
@@ -21,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
 from celers_worker.core.errors import Unavailable
-from celers_worker.store.base import Store, StoreOptions, Wakeup
+from celers_worker.store.base import SILENCE, Store, StoreOptions, Wakeup
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.loan import LentConnection, Loan, Wait
@@ -231,12 +232,16 @@ class SQLiteStore(Store):
         connection = self._watching_connection()
         try:
             seen = None
+            alive_at = time.monotonic()
             while True:
                 version = self._version(connection)
                 if version != seen:
                     seen = version
                     self.pacing.came()
                     yield Wakeup()
+                elif time.monotonic() - alive_at >= SILENCE / 2:
+                    alive_at = time.monotonic()
+                    yield Wakeup(tasks=False)
                 await asyncio.sleep(self.pacing.pause(LOOK))
         finally:
             connection.close()

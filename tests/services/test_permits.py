@@ -146,3 +146,24 @@ def test_a_permit_that_is_given_back_tells_who_waits_for_it() -> None:
     assert not told
     permits.give_back([task])
     assert told == [0]
+
+
+def test_other_limits_hold_from_the_next_claim_and_what_runs_goes_on() -> None:
+    permits = Permits(total=4, handlers={"render": 2, "send": 3})
+    freed: list[bool] = []
+    permits.on_free(lambda: freed.append(True))
+    permits.take_all([a_task("render", queue="mail") for _ in range(4)])
+    permits.exclude("unknown")
+
+    permits.change(total=2, prefetch=0, queues={"mail": 1}, queue_default=None, handlers={})
+
+    assert freed == [True], "there may be more room now"
+    assert permits.demand().total == 0
+    assert permits.demand().handlers == {"unknown": 0}
+    assert permits.use_of_queues() == {"mail": 4}
+    for task in [a_task("render", queue="mail")] * 4:
+        permits.give_back(task)
+    assert permits.demand().total == 2
+    assert permits.demand().queues == {"mail": 1}
+    assert permits.limit_of_queue("mail") == 1
+    assert permits.limit_of_queue("other") == 2

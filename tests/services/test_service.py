@@ -228,3 +228,52 @@ async def test_a_service_knows_when_it_last_did_well(start: Start) -> None:
     began = time.monotonic()
     await eventually(lambda: healthy.ticked_at > began)
     assert ill.ticked_at <= began
+
+
+async def test_a_tick_that_takes_too_long_is_stuck_until_it_ends() -> None:
+    go = asyncio.Event()
+
+    async def waits() -> bool:
+        await go.wait()
+        return False
+
+    service = Ticker(waits)
+    service.patience = 0.05
+    assert not service.stuck, "it has not started"
+    await service.start()
+    await eventually(lambda: service.stuck)
+    service.progress()
+    assert not service.stuck, "it says that it moves"
+    await eventually(lambda: service.stuck)
+    go.set()
+    await eventually(lambda: not service.stuck)
+    await service.stop()
+    assert not service.stuck
+
+
+async def test_to_rest_or_to_fail_is_not_to_be_stuck() -> None:
+    async def fails() -> bool:
+        if service.ticks < 3:
+            raise OSError("away")
+        return False
+
+    service = Ticker(fails, interval=60)
+    service.patience = 5.0
+    await service.start()
+    await eventually(lambda: service.ticks == 1)
+    assert service.failing
+    assert not service.stuck
+    await eventually(lambda: service.ticks == 3)
+    await eventually(lambda: not service.failing)
+    assert not service.stuck, "it rests for a minute"
+    await service.stop()
+
+
+async def test_a_service_whose_task_has_died_is_stuck() -> None:
+    async def dies() -> bool:
+        raise asyncio.CancelledError
+
+    service = Ticker(dies)
+    await service.start()
+    await eventually(lambda: service.stuck)
+    await service.stop()

@@ -225,3 +225,30 @@ async def test_an_outcome_of_a_task_that_never_was_is_refused(make_staff: MakeSt
     put(staff, [task := a_task()], Completed())
     await staff.crew.settler.tick()
     assert refused(staff) == [task.id]
+
+
+async def test_the_lag_is_the_age_of_the_oldest_outcome_that_is_not_written(
+    make_staff: MakeStaff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staff = await make_staff(Celers())
+    await staff.enter()
+    settler, settle = staff.crew.settler, staff.store.settle
+    assert (settler.lag, settler.written) == (0.0, 0)
+    first, second = await claimed(staff, 2)
+
+    async def away(*_: object) -> set[UUID]:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(staff.store, "settle", away)
+    put(staff, [first], Completed())
+    with pytest.raises(Unavailable):
+        await settler.tick()
+    began = settler.lag
+    put(staff, [second], Completed())
+    with pytest.raises(Unavailable):
+        await settler.tick()
+    assert settler.lag > began > 0
+    assert settler.written == 0
+    monkeypatch.setattr(staff.store, "settle", settle)
+    await settler.tick()
+    assert (settler.lag, settler.written, settler.backlog) == (0.0, 2, 0)

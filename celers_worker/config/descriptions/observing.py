@@ -16,6 +16,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Set it to turn the server on.",
         example="9464",
     ),
+    "metrics.drain_target": Description(
+        "celers_desired_workers is how many would do what is due within this time.",
+        "Set it to what an autoscaler should aim at.",
+    ),
     "log.level": Description(
         "The least important lines to write: debug, info, warning or error.",
         "Set it to debug to follow single tasks, to warning to save space.",

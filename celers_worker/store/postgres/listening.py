@@ -10,15 +10,13 @@ from typing import Any
 from sqlalchemy import URL
 
 from celers_worker.core.errors import Unavailable
-from celers_worker.store.base import StoreOptions, Wakeup
+from celers_worker.store.base import SILENCE, StoreOptions, Wakeup
 from celers_worker.store.deadline import bounded
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.postgres import connecting
 from celers_worker.store.postgres.transaction import CONTROL_CHANNEL, TASKS_CHANNEL
 from celers_worker.store.tls import Tls
 
-#: After so much silence it is asked whether the connection lives, in seconds.
-SILENCE = 30.0
 #: So long after a hint there is another, for tasks that were committed at the same time and not
 #: announced (see ``enqueueing``), in seconds.
 SECOND_LOOK = 0.02
@@ -60,6 +58,7 @@ class Listening:
                     yield Wakeup(control=control)
                 else:
                     await self._ask(connection)
+                    yield Wakeup(tasks=False)
             raise Unavailable(f"{self._name} ended the connection that listens.")
 
     async def _hear_within(self, seconds: float) -> bool:
