@@ -19,8 +19,10 @@ from typing import Self
 VARIABLE = "_CELERS_PROCESS"
 #: What the supervisor says.
 TURN = b"\n"
-#: What the worker says first. Every other message is a snapshot of its metrics.
+#: What the worker says first, and when an operator has ended it. Every other message is a snapshot
+#: of its metrics, which is a document.
 READY = b""
+LEAVING = b"-"
 
 #: Snapshots are this far apart, in seconds: a process killed by -9 loses so much of its counts.
 _INTERVAL = 1.0
@@ -79,6 +81,10 @@ class Link:
     def tell_ready(self) -> None:
         """Say that the worker works."""
         self._send(READY)
+
+    def tell_leaving(self) -> None:
+        """Say that the worker ends because somebody wants it gone, so that none takes its place."""
+        self._send(LEAVING)
 
     async def _report(self, report: Callable[[], bytes | None]) -> None:
         last = None

@@ -140,6 +140,8 @@ class Supervisor:
             if message == link.READY:
                 process.ready = True
                 self._works.set()
+            elif message == link.LEAVING:
+                process.leaving = True
             elif self._metrics is not None:
                 self._metrics.combined.update(process.place, message)
 
@@ -198,6 +200,7 @@ class _Process:
     def __init__(self, place: int, command: Sequence[str]) -> None:
         self.place = place
         self.ready = False
+        self.leaving = False
         self.ended = asyncio.Event()
         self.end, other = socket.socketpair()
         self._began = time.monotonic()
@@ -226,7 +229,8 @@ class _Process:
     def exit(self) -> Exit:
         """How it ended."""
         lived = timedelta(seconds=time.monotonic() - self._began)
-        return Exit(self._process.pid, self._process.returncode, lived, self.ready)
+        code = self._process.returncode
+        return Exit(self._process.pid, code, lived, self.ready, leaving=self.leaving)
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ from celers_worker.core.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from celers_worker.core.orders import WorkerState
 from celers_worker.link import Link
 from celers_worker.observe.combined import snapshot
 from celers_worker.observe.logs import task_log
@@ -202,6 +203,7 @@ class Worker:
                 schedules=self._app.schedules.effective(self.config) if for_ever else None,
             )
         )
+        crew.control.on_stop(self._stop_for_good)
         crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))
         began = time.monotonic()
         try:
@@ -217,10 +219,16 @@ class Worker:
         self.events.emit(WorkerStopped(ending.released, ending.abandoned, time.monotonic() - began))
         return ending
 
+    def _stop_for_good(self, reason: str) -> None:
+        """An operator wants this worker gone: nobody is to take its place."""
+        if self._link is not None:
+            self._link.tell_leaving()
+        self.stop(reason)
+
     async def _wind_down(self, crew: Crew) -> Ending:
         """Stop in bounded phases: claim no more, wait, cancel, release, flush, leave."""
         worker = self.config.worker
-        crew.heartbeat.state = "stopping"
+        crew.control.state = WorkerState.STOPPING
         crew.runner.quiet()
         await crew.listener.stop()
         await crew.poller.stop()

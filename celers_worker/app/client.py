@@ -166,6 +166,7 @@ class Client:
         return replace(
             handler,
             concurrency=settings.concurrency or handler.concurrency,
+            circuit=settings.circuit(handler.circuit),
             timeout=settings.timeout or handler.timeout,
             max_retries=handler.max_retries if retries is None else retries,
             max_arguments=limits.arguments,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from celers_worker.core.backoff import Backoff
+from celers_worker.core.circuit import Circuit
 from celers_worker.core.duration import Duration
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Declarations(TypedDict, total=False):
     dead_on: type[BaseException] | Iterable[type[BaseException]]
     backoff_on: Mapping[type[BaseException], Backoff] | None
     concurrency: int | None
+    circuit: Circuit | int | None
     runs: Literal["async", "thread"] | None
     permit: Callable[..., Any] | None
 

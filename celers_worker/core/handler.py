@@ -20,7 +20,7 @@ from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE
 
 if TYPE_CHECKING:
-    pass
+    from celers_worker.core.circuit import Circuit
 
 Executor: TypeAlias = Literal["async", "thread"]
 
@@ -41,6 +41,8 @@ class Handler:
     timeout: timedelta | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int | None = None
+    circuit: Circuit | None = None
+    """When its tasks are held because nearly all fail; None: never."""
     soft_timeout: timedelta | None = None
     permit: Permit | None = None
     resources: Mapping[str, str] = field(default_factory=dict)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from celers_worker.core import control_events as control
 from celers_worker.core import events as fact
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.events import Events
@@ -84,6 +86,18 @@ class Metrics:
             ["schedule", "outcome"],
             registry=registry,
         )
+        self._circuits = Counter(
+            "celers_circuit_changes_total",
+            "Circuits that this worker opened, tried or closed.",
+            ["task_name", "change"],
+            registry=registry,
+        )
+        self._held = Gauge(
+            "celers_handlers_held",
+            "1 while this worker claims no tasks of a handler: paused, or its circuit is open.",
+            ["task_name"],
+            registry=registry,
+        )
         self._failures = Counter(
             "celers_service_failures_total", "Ticks that raised.", ["service"], registry=registry
         )
@@ -143,6 +157,14 @@ class Metrics:
             fact.TicksOverlapped,
             lambda event: self._tick(event.schedule, "overlapped", event.count),
         )
+        for kind, change in (
+            (control.CircuitOpened, "opened"),
+            (control.CircuitProbed, "probed"),
+            (control.CircuitClosed, "closed"),
+        ):
+            events.listen(kind, partial(self._circuit, change))
+        events.listen(control.HandlerHeld, lambda event: self._hold(event.handler, 1))
+        events.listen(control.HandlerFreed, lambda event: self._hold(event.handler, 0))
         events.listen(fact.QueuesCounted, self._counted)
         events.listen(fact.ServiceFailed, lambda event: self._failures.labels(event.service).inc())
 
@@ -182,6 +204,12 @@ class Metrics:
         self._replace(self._oldest, event.oldest_pending, max)
         self._dead.set(event.dead)
         self._workers.set(event.workers)
+
+    def _circuit(self, change: str, event: Any) -> None:
+        self._circuits.labels(self._names.label(event.handler), change).inc()
+
+    def _hold(self, handler: str, value: int) -> None:
+        self._held.labels(self._names.label(handler)).set(value)
 
     def _tick(self, schedule: str, outcome: str, count: int) -> None:
         self._ticks.labels(self._schedules.label(schedule), outcome).inc(count)

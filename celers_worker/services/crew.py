@@ -15,8 +15,10 @@ from celers_worker.core.events import Events
 from celers_worker.core.middleware import Middleware
 from celers_worker.core.registry import Registry
 from celers_worker.core.schedule import Schedule
+from celers_worker.services.circuits import Circuits
 from celers_worker.services.completions import Completions
 from celers_worker.services.conductor import Conductor
+from celers_worker.services.control import Control
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.host import Offers, WorkerHost
 from celers_worker.services.identity import Identity
@@ -67,6 +69,7 @@ class Crew:
     identity: Identity
     runner: Runner
     heartbeat: Heartbeat
+    control: Control
     watchdog: Watchdog
     settler: Settler
     upkeep: tuple[Service, ...]
@@ -107,12 +110,15 @@ class Crew:
         completions = Completions(events, store, identity, runner)
         if work.offers is not None:
             runner.host = WorkerHost(store, completions, work.offers)
+        control = Control(events, config, permits, runner, settler)
         heartbeat = Heartbeat(
             events,
             store,
             identity,
             runner,
             _card(identity, config, registry),
+            control,
+            Circuits(events, store, identity, registry, permits, runner),
             interval=settings.heartbeat_interval.total_seconds(),
             lease=settings.lease,
         )
@@ -141,6 +147,7 @@ class Crew:
             identity,
             runner,
             heartbeat,
+            control,
             watchdog,
             settler,
             upkeep,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from celers_worker.core.events import Events
+from celers_worker.core.orders import WorkerState
+from celers_worker.services.circuits import Circuits
+from celers_worker.services.control import Control
 from celers_worker.services.identity import Identity
 from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
@@ -30,6 +34,8 @@ class Heartbeat(Service):
         identity: Identity,
         runner: Runner,
         card: WorkerCard,
+        control: Control,
+        circuits: Circuits,
         *,
         interval: float,
         lease: timedelta,
@@ -39,12 +45,14 @@ class Heartbeat(Service):
         self._identity = identity
         self._runner = runner
         self._card = card
+        self._control = control
+        self._circuits = circuits
+        circuits.on_news(self.wake)
         self._lease = lease
         #: Before the lease ends, runs get this long to come to an end.
         self._margin = min(lease.total_seconds() / 6, 5.0)
         self._renewed = 0.0
         self._alarm: asyncio.TimerHandle | None = None
-        self.state = "running"
 
     @property
     def holds_lease(self) -> bool:
@@ -69,22 +77,33 @@ class Heartbeat(Service):
         await self._store.run(maintenance.deregister, self._identity.id)
 
     async def tick(self) -> bool:
-        """Renew, then compare what the database says of our tasks with what runs."""
+        """Renew, do what was asked, then compare what the database says with what runs here."""
         sent = time.monotonic()
-        renewed = await self._store.run(
+        orders = await self._store.run(
             maintenance.renew,
             self._identity.id,
             self._lease,
             running=self._runner.running,
-            state=self.state,
+            state=self._control.state.value,
         )
-        if renewed:
-            self._extend(sent)
-            await self.check()
-        else:
+        if orders is None:
             self._runner.lose(self._runner.runs, "the worker's lease ran out")
             await self._register()
+            return False
+        self._extend(sent)
+        if self._control.obey(orders):
+            self.wake()  # so that its row says so at once
+        self._circuits.obey(orders.holds)
+        await self.check()
+        await self._circuits.write()
+        await self._publish()
+        self._control.look()
         return False
+
+    def pause(self) -> float:
+        """Shorter while it drains, and until a task of a handler that is held may be tried."""
+        drains = self._control.state is WorkerState.DRAINING
+        return min(self.interval, self._circuits.next_probe, 0.5 if drains else self.interval)
 
     async def check(self) -> None:
         """Stop the runs whose leases are lost, and those that a person cancelled."""
@@ -108,22 +127,24 @@ class Heartbeat(Service):
         """Appear under a new id: a lease that ran out is never renewed."""
         self._identity.change()
         sent = time.monotonic()
-        card = self._card
-        await self._store.run(
-            maintenance.register,
-            WorkerCard(
-                id=self._identity.id,
-                name=card.name,
-                host=card.host,
-                pid=card.pid,
-                version=card.version,
-                queues=card.queues,
-                handlers=card.handlers,
-                concurrency=card.concurrency,
-            ),
-            self._lease,
+        self._card = replace(
+            self._card,
+            id=self._identity.id,
+            concurrency=self._control.concurrency,
+            limits=self._control.limits,
+            state=self._control.state.value,
+            orders=self._control.orders,
         )
+        await self._store.run(maintenance.register, self._card, self._lease)
         self._extend(sent)
+
+    async def _publish(self) -> None:
+        """Say in the row what an order has made of the limits."""
+        concurrency = self._control.concurrency
+        if self._card.concurrency != concurrency:
+            card = replace(self._card, concurrency=concurrency, limits=self._control.limits)
+            await self._store.run(maintenance.publish, card)
+            self._card = card
 
     def _extend(self, sent: float) -> None:
         self._renewed = sent

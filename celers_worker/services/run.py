@@ -29,6 +29,7 @@ class Stop(Enum):
     CANCEL = auto()
     SHUTDOWN = auto()
     LEASE_LOST = auto()
+    HELD = auto()
 
 
 class Run(msgspec.Struct, eq=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -144,6 +144,17 @@ class Runner:
         for run in self._lanes.ahead:
             self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
 
+    def give_back(self, names: Container[str], reason: str) -> None:
+        """Give back unrun what handlers with these *names* have claimed ahead."""
+        for run in self._lanes.ahead:
+            if run.task.name in names:
+                self._stop(run, Stop.HELD, reason)
+
+    def resize(self, limit: int) -> None:
+        """Run so many tasks at once from now on."""
+        self._lanes.limit = limit
+        self._lanes.summon(limit)
+
     async def idle(self, seconds: float) -> bool:
         """Wait until nothing runs, at most so long; True if nothing does."""
         end = time.monotonic() + seconds
@@ -240,7 +251,7 @@ class Runner:
                 return self._outcome_of_failure(run, TimeoutError(run.reason))
             case Stop.CANCEL:
                 return Cancelled(run.reason)
-            case Stop.SHUTDOWN | Stop.LEASE_LOST:
+            case Stop.SHUTDOWN | Stop.LEASE_LOST | Stop.HELD:
                 return Release(reason=run.reason)
             case None:
                 return self._outcome_of_failure(run, error)

@@ -32,13 +32,14 @@ from celers_worker.store.columns import (
     task_columns,
 )
 from celers_worker.store.columns import metadata as metadata
+from celers_worker.store.handler_table import handlers as handlers
 from celers_worker.store.types import Id, UtcDateTime
 from celers_worker.store.workflow.tables import task_edges as task_edges
 from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
 from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0008"
+HEAD = "0015"
 VERSION_TABLE = "celers_alembic_version"
 
 
@@ -181,6 +182,12 @@ workers = Table(
     Column("started_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("heartbeat_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Column("expires_at", UtcDateTime(), nullable=False),
+    # How many tasks of each queue and handler it runs at most; see core.orders.Limits.
+    Column("limits", document()),
+    # What an operator asked of it, for its heartbeat to read.
+    Column("wanted_state", name_text(20)),
+    Column("wanted_concurrency", Integer),
+    Column("wanted_by", name_text(255)),
     **MYSQL,
 )
 
