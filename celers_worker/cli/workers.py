@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -135,9 +135,9 @@ def scale(
 ) -> None:
     """Let workers run N tasks at once.
 
-    What runs beyond that is left to end. Limits of queues and handlers stay as they are, and so does
-    the number of threads for plain functions. A worker that starts anew has its own setting again:
-    worker.concurrency
+    What runs beyond that is left to end. Limits of queues and handlers stay as they are, and so
+    does the number of threads for plain functions. A worker that starts anew has its own setting
+    again: worker.concurrency
     """
     with invocation.store() as store:
         from celers_worker.store import orders

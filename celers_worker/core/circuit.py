@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from celers_worker.core.duration import Duration, parse_duration
+from celers_worker.core.duration import Duration, format_duration, parse_duration
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.outcome import Completed, Dead, Retry, used_up
 
@@ -38,6 +38,10 @@ class Circuit:
     rate: float = 0.5
     window: timedelta = timedelta(minutes=1)
     rest: timedelta = timedelta(seconds=30)
+
+    def __str__(self) -> str:
+        window, rest = format_duration(self.window), format_duration(self.rest)
+        return f"{self.failures} in {window}, rest {rest}"
 
 
 def circuit(

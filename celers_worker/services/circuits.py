@@ -2,8 +2,8 @@
 
 Each worker counts the runs that it has settled, which costs the database nothing. What it finds out
 is written to the handler's row and holds its tasks at every worker: the service behind it is the
-same for all, so what one has found out need not cost the others their attempts. And one worker takes
-the turn to try a task, in that row.
+same for all, so what one has found out need not cost the others their attempts. And one worker
+takes the turn to try a task, in that row.
 """
 
 from __future__ import annotations

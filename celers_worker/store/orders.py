@@ -7,9 +7,11 @@ worker leaves out of its demand what it has been told.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from celers_worker.core.orders import Hold, Orders, WorkerState
 from celers_worker.store import sql
@@ -107,6 +109,40 @@ def resume(transaction: Transaction, handler: str) -> bool:
     )
     transaction.nudge()
     return freed.rowcount > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldHandler:
+    """A handler whose tasks are held, as people look at it; ``probe_in`` is in seconds."""
+
+    name: str
+    paused_at: datetime | None
+    paused_reason: str | None
+    opened_at: datetime | None
+    opened_reason: str | None
+    probe_in: float | None
+    prober: str | None
+
+
+def held(transaction: Transaction) -> list[HeldHandler]:
+    """The handlers that are held: paused, or their circuits open."""
+    rows = transaction.connection.execute(
+        select(handlers, (-sql.seconds_since(handlers.c.probe_at)).label("probe_in"))
+        .where(or_(handlers.c.paused_at.is_not(None), handlers.c.opened_at.is_not(None)))
+        .order_by(handlers.c.name)
+    )
+    return [
+        HeldHandler(
+            name=row.name,
+            paused_at=row.paused_at,
+            paused_reason=row.paused_reason,
+            opened_at=row.opened_at,
+            opened_reason=row.opened_reason,
+            probe_in=None if row.probe_in is None else float(row.probe_in),
+            prober=row.prober,
+        )
+        for row in rows
+    ]
 
 
 # --- circuits ---

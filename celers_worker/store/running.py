@@ -15,7 +15,7 @@ from celers_worker.store.schema import tasks
 from celers_worker.store.transaction import Transaction
 
 #: So many are listed at most.
-MOST = 1_000
+MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,9 @@ def tasks_of(transaction: Transaction, worker: str) -> list[RunningTask]:
     return _running(transaction, tasks.c.worker_id == worker)
 
 
-def tasks_in(
-    transaction: Transaction, queue: str, name: str, workers: Sequence[str]
-) -> list[RunningTask]:
-    """The tasks of a queue or a name that these *workers* hold."""
-    return _running(
-        transaction,
-        (tasks.c.queue_name == queue) | (tasks.c.task_name == name),
-        tasks.c.worker_id.in_(workers),
-    )
+def tasks_at(transaction: Transaction, workers: Sequence[str]) -> list[RunningTask]:
+    """The tasks that these *workers* hold, the oldest first."""
+    return _running(transaction, tasks.c.worker_id.in_(workers))
 
 
 def _running(transaction: Transaction, *conditions: Any) -> list[RunningTask]:
