@@ -143,7 +143,7 @@ def scale(
         from celers_worker.store import orders
 
         chosen = _chosen(store, wanted, everybody=everybody)
-        asked = store.run(orders.want_concurrency, _ids(chosen), concurrency, _by())
+        asked = store.run(orders.want_concurrency, _ids(chosen), concurrency, who())
     say(f"{count(asked, 'worker')} told to run {concurrency:,} at once. See: celers workers list")
 
 
@@ -172,7 +172,7 @@ def _end(
 def _tell(store: DirectStore, chosen: Sequence[WorkerView], state: WorkerState) -> str:
     from celers_worker.store import orders
 
-    asked = store.run(orders.want_state, _ids(chosen), state, _by())
+    asked = store.run(orders.want_state, _ids(chosen), state, who())
     if not asked:
         raise Failed(
             "nobody was told: they stop already, or have just gone. See: celers workers list"
@@ -225,10 +225,6 @@ def _views(store: DirectStore) -> list[WorkerView]:
 
 def _ids(chosen: Sequence[WorkerView]) -> list[str]:
     return [view.id for view in chosen]
-
-
-def _by() -> str:
-    return f"by {who()}"
 
 
 def _again(wanted: Sequence[str]) -> str:

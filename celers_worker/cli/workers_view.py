@@ -138,7 +138,7 @@ def _asked(view: WorkerView) -> str:
     wishes = [view.wanted_state or ""]
     if view.wanted_concurrency is not None:
         wishes.append(f"{view.wanted_concurrency:,} at once")
-    return f"{', '.join(wish for wish in wishes if wish)} {view.wanted_by}"
+    return f"{', '.join(wish for wish in wishes if wish)}, by {view.wanted_by}"
 
 
 def _limits(view: WorkerView) -> str:

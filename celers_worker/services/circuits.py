@@ -168,6 +168,7 @@ class Circuits:
             self._apply()
         else:
             del self._probes[name]
+            self._on_news()  # to wait for the next turn, not for the next heartbeat
 
     def _open(self, name: str, error: str) -> None:
         self._opening[name] = error

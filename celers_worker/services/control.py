@@ -63,7 +63,7 @@ class Control:
         """Stop the worker if it drains and has nothing left."""
         busy = self._runner.runs or self._settler.backlog
         if self.state is WorkerState.DRAINING and not busy:
-            self._stop("drained")
+            self._stop("told to drain")
 
     def _turn(self, state: WorkerState) -> None:
         self.state = state
@@ -73,11 +73,11 @@ class Control:
             case WorkerState.QUIET | WorkerState.DRAINING:
                 self._permits.close()
             case WorkerState.STOPPING:
-                self._stop("asked to stop")
+                self._stop("told to stop")
 
     def _stop(self, reason: str) -> None:
         self.state = WorkerState.STOPPING
-        self._on_stop(f"{reason}, {self.orders.by or 'by an operator'}")
+        self._on_stop(f"{reason} by {self.orders.by or 'an operator'}")
 
     def _resize(self, concurrency: int) -> None:
         scaled = self._config.with_concurrency(concurrency)

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from celers_worker.store import sql
 from celers_worker.store.columns import (
     MYSQL,
+    NOT_POSTGRESQL,
     content,
     document,
     long_text,
@@ -73,6 +74,7 @@ Index(
     tasks.c.scheduled_at,
     tasks.c.id,
     postgresql_where=_PENDING,
+    info={"only_on": frozenset({"postgresql"})},
 ).ddl_if(dialect="postgresql")
 Index(
     "idx_tasks_state_queue",
@@ -81,6 +83,7 @@ Index(
     tasks.c.priority,
     tasks.c.scheduled_at,
     tasks.c.id,
+    info={"only_on": NOT_POSTGRESQL},
 ).ddl_if(callable_=not_postgresql)
 # The table holds live tasks only, so this is "unique among the living". Partial, because an index
 # that most rows are not in costs a claim nothing.
@@ -100,7 +103,9 @@ archive = Table(
     postgresql_partition_by="RANGE (completed_at)",
     **MYSQL,
 )
-Index("idx_archive_completed_at", archive.c.completed_at).ddl_if(callable_=not_postgresql)
+Index("idx_archive_completed_at", archive.c.completed_at, info={"only_on": NOT_POSTGRESQL}).ddl_if(
+    callable_=not_postgresql
+)
 
 dead_letters = Table(
     "celers_dead_letter_queue",
