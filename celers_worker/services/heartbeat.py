@@ -65,8 +65,9 @@ class Heartbeat(Service):
         return self._renewed + self._lease.total_seconds() - self._margin - time.monotonic()
 
     async def start(self) -> None:
-        """Register the worker, then keep it registered. Raises StoreError."""
+        """Register the worker, read what is held, then keep it registered. Raises StoreError."""
         await self._register()
+        await self.tick()  # before the poller's first claim
         await super().start()
 
     async def stop(self) -> None:
