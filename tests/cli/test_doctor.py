@@ -151,3 +151,39 @@ def test_a_server_that_is_not_in_utc_is_told(own: str) -> None:
 def _zone(transaction: object) -> str:
     connection = transaction.connection  # type: ignore[attr-defined]  # it is a Transaction
     return str(connection.execute(text("SELECT @@session.time_zone")).scalar_one())
+
+
+@on_servers
+def test_a_column_and_an_index_that_drifted_are_told_with_what_mends_them(own: str) -> None:
+    postgres = own.startswith("postgres")
+    strict = {
+        True: "ALTER TABLE celers_workers ALTER COLUMN wanted_by SET NOT NULL",
+        False: "ALTER TABLE celers_workers MODIFY wanted_by VARCHAR(255) CHARACTER SET utf8mb4"
+        " COLLATE utf8mb4_bin NOT NULL",
+    }
+    execute(
+        own,
+        strict[postgres],
+        "ALTER TABLE celers_queues ADD COLUMN tenant INTEGER NOT NULL",
+        f"DROP INDEX idx_dlq_failed_at{'' if postgres else ' ON celers_dead_letter_queue'}",
+    )
+    answer = celers("doctor", "--format", "json")
+    assert answer.code == 1
+    [missing] = [one for one in answer.json if one["severity"] == "warning"]
+    assert missing["what"] == "the index idx_dlq_failed_at of celers_dead_letter_queue is missing"
+    found = {one["what"]: one["mend"] for one in answer.json}
+    assert set(found) == {
+        "the column celers_workers.wanted_by is NOT NULL, and Celers leaves it empty",
+        "the column celers_queues.tenant is none of Celers', NOT NULL and has no default",
+        missing["what"],
+    }
+    execute(own, *(mend.partition("  (")[0] for mend in found.values()))
+    assert done("doctor", "--strict", "--format", "json").json == []
+
+
+def test_work_that_nobody_does_fails_the_doctor(direct: DirectStore) -> None:
+    rows.waiting(direct)
+    answer = celers("doctor")
+    assert answer.code == 1
+    assert "error  1 tasks are due, and no worker lives." in answer.out
+    assert "mend: celers worker" in answer.out
