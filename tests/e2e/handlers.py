@@ -121,7 +121,7 @@ async def collect(context: Context, numbers: list[int]) -> int:
 
 
 @app.task(circuit=circuit(3, rest="500ms"), max_retries=50, backoff=_SOON)
-async def guarded(path: str) -> None:
+def guarded(path: str) -> None:
     """Calls a service that is up once a file is there."""
     if not Path(path).exists():
         raise ConnectionError(f"no answer from {path}")
