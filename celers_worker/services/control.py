@@ -51,7 +51,7 @@ class Control:
             self._resize(orders.concurrency)
             changed = True
         if orders.state not in (None, before.state) and self.state is not WorkerState.STOPPING:
-            self._turn(orders.state)
+            self.turn(orders.state)
             changed = True
         if changed:
             self._events.emit(
@@ -59,13 +59,8 @@ class Control:
             )
         return changed
 
-    def look(self) -> None:
-        """Stop the worker if it drains and has nothing left."""
-        busy = self._runner.runs or self._settler.backlog
-        if self.state is WorkerState.DRAINING and not busy:
-            self._stop("told to drain")
-
-    def _turn(self, state: WorkerState) -> None:
+    def turn(self, state: WorkerState) -> None:
+        """Be in *state* from now on; for orders, and for signals."""
         self.state = state
         match state:
             case WorkerState.RUNNING:
@@ -74,6 +69,12 @@ class Control:
                 self._permits.close()
             case WorkerState.STOPPING:
                 self._stop("told to stop")
+
+    def look(self) -> None:
+        """Stop the worker if it drains and has nothing left."""
+        busy = self._runner.runs or self._settler.backlog
+        if self.state is WorkerState.DRAINING and not busy:
+            self._stop("told to drain")
 
     def _stop(self, reason: str) -> None:
         self.state = WorkerState.STOPPING

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,17 @@ def test_a_number_is_enough() -> None:
     def work() -> None: ...
 
     assert work.handler.circuit == Circuit(3, 0.5, timedelta(minutes=1), timedelta(seconds=30))
+
+
+def test_what_the_document_shows_is_declared_and_configured(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/operations/control.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    [settings] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    (tmp_path / "celers.toml").write_text(settings)
+    app = names["app"]
+    assert names["refund"].handler.circuit == names["charge"].handler.circuit
+    app.client.config = load_config(environment={}, directory=tmp_path).config
+    configured = app.client.configured(names["charge"].handler).circuit
+    assert configured == circuit(10, rate=0.8, rest="2m")
