@@ -37,21 +37,6 @@ if TYPE_CHECKING:
 
 _queue = click.argument("queue", metavar="QUEUE", type=QUEUE)
 
-
-def _queue_or_handler(function: Any) -> Any:
-    """Let a command be about a queue, or with --handler about a handler."""
-    handler = click.option(
-        "--handler", type=TASK_NAME, metavar="NAME", help="Not a queue: this handler."
-    )
-    queue = click.argument("queue", metavar="[QUEUE]", type=QUEUE, required=False)
-    return queue(handler(function))
-
-
-def _one_of(queue: str | None, handler: str | None) -> None:
-    if (queue is None) is (handler is None):
-        raise ConfigurationError("which one? Give a queue, or --handler NAME.")
-
-
 _LIST = (
     Column("QUEUE"),
     Column("STATE"),
@@ -70,6 +55,15 @@ _STATS = (
     Column("WORKERS", right=True),
     Column("PAUSED", cut=True),
 )
+
+
+def _queue_or_handler(function: Any) -> Any:
+    """Let a command be about a queue, or with --handler about a handler."""
+    handler = click.option(
+        "--handler", type=TASK_NAME, metavar="NAME", help="Not a queue: this handler."
+    )
+    queue = click.argument("queue", metavar="[QUEUE]", type=QUEUE, required=False)
+    return queue(handler(function))
 
 
 @click.group("queue", cls=Family)
@@ -230,6 +224,11 @@ def purge(invocation: Invocation, queue: str, dry_run: bool, yes: bool) -> None:
 
 
 command.add_command(task_history.of_queue)
+
+
+def _one_of(queue: str | None, handler: str | None) -> None:
+    if (queue is None) is (handler is None):
+        raise ConfigurationError("which one? Give a queue, or --handler NAME.")
 
 
 def _show_more(invocation: Invocation, queue: str | None, *, ages: bool, style: str) -> None:

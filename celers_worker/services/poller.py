@@ -23,6 +23,9 @@ _ISOLATED = 0.05
 #: A claim that was not answered in time may still be made, when the server gets to it. For so many
 #: seconds the poller looks for tasks of its own that nobody runs, and so often.
 DOUBT, LOOK = 60.0, 5.0
+#: A claim that passed over tasks of handlers without room, and found no other, is repeated after so
+#: many times as long as it took: there may be a hundred thousand of them.
+PATIENCE = 10
 
 
 class Poller(Service):
@@ -52,6 +55,9 @@ class Poller(Service):
         self._doubt_ends = self._look_at = math.inf
         self._on_claim: Callable[[int], None] = lambda count: None
         self._held_up = False
+        self.rests_until = 0.0
+        """Until when nothing else than what was passed over is expected, by the monotonic clock."""
+        self._passed_over: frozenset[str] = frozenset()
         permits.on_free(self.wake)
         settler.on_written(self._go_on)
 
@@ -70,6 +76,8 @@ class Poller(Service):
         demand = self._permits.demand(at_most=room)
         if demand.total == 0 or not self._heartbeat.holds_lease:
             return False
+        if time.monotonic() < self.rests_until and demand.excluded == self._passed_over:
+            return False
         if time.monotonic() >= self._look_at:
             await self._recover()
         began = time.perf_counter()
@@ -80,7 +88,10 @@ class Poller(Service):
             self._look_at = time.monotonic()
             self._doubt_ends = self._look_at + DOUBT
             raise
-        self.events.emit(TasksClaimed(tasks, time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        self.events.emit(TasksClaimed(tasks, seconds))
+        self._passed_over = frozenset() if tasks else demand.excluded
+        self.rests_until = time.monotonic() + PATIENCE * seconds if self._passed_over else 0.0
         self._permits.take_all(tasks)
         self._runner.start_all(tasks)
         self._on_claim(len(tasks))

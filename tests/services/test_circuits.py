@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
@@ -15,6 +16,7 @@ from celers_worker.core.control_events import (
     HandlerFreed,
     HandlerHeld,
 )
+from celers_worker.core.events import TasksClaimed
 from celers_worker.core.task import TaskState
 from celers_worker.store import inspect, orders
 from celers_worker.store.direct import DirectStore
@@ -141,6 +143,25 @@ async def test_what_was_claimed_ahead_is_given_back_without_an_attempt(
     states = sorted((row.state, row.retry_count) for row in live_rows(direct))
     assert states == [("pending", 0)] * 3 + [("processing", 0)]
     gate.set()
+
+
+async def test_a_claim_that_passed_over_held_tasks_and_found_no_other_is_not_repeated_at_once(
+    app: Celers, make_staff: MakeStaff, direct: DirectStore
+) -> None:
+    staff = await make_staff(app)
+    await staff.enter()
+    direct.run(orders.pause, "call", None)
+    await staff.crew.heartbeat.tick()
+    await staff.store.enqueue([new_task("call") for _ in range(3)])
+    assert await staff.claim() == []
+    assert staff.crew.poller.rests_until > 0
+    staff.crew.poller.rests_until = math.inf
+    claims = len(staff.seen.of(TasksClaimed))
+    assert await staff.claim() == []
+    assert len(staff.seen.of(TasksClaimed)) == claims, "nobody was asked"
+    direct.run(orders.resume, "call")
+    await staff.crew.heartbeat.tick()
+    assert len(await staff.claim()) == 3, "once it is free there is nothing to wait for"
 
 
 # --- circuits ---
