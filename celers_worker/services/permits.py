@@ -67,6 +67,11 @@ class Permits:
         """Claim no task of this name any more: nobody here can run it."""
         self._handlers[handler] = 0
 
+    @property
+    def holding(self) -> bool:
+        """Whether handlers are held."""
+        return bool(self._held)
+
     def close(self) -> None:
         """Claim nothing any more, until ``reopen``."""
         self._closed = True

@@ -23,9 +23,9 @@ _ISOLATED = 0.05
 #: A claim that was not answered in time may still be made, when the server gets to it. For so many
 #: seconds the poller looks for tasks of its own that nobody runs, and so often.
 DOUBT, LOOK = 60.0, 5.0
-#: A claim that passed over tasks of handlers without room, and found no other, is repeated after so
-#: many times as long as it took: there may be a hundred thousand of them.
-PATIENCE = 10
+#: A claim that passed over tasks of held handlers for longer than this, in seconds, and found no
+#: other, is repeated after so many times as long: there may be a hundred thousand of them.
+SLOW, PATIENCE = 0.01, 10
 
 
 class Poller(Service):
@@ -90,8 +90,9 @@ class Poller(Service):
             raise
         seconds = time.perf_counter() - began
         self.events.emit(TasksClaimed(tasks, seconds))
-        self._passed_over = frozenset() if tasks else demand.excluded
-        self.rests_until = time.monotonic() + PATIENCE * seconds if self._passed_over else 0.0
+        self._passed_over = demand.excluded if self._permits.holding and not tasks else frozenset()
+        rests = self._passed_over and seconds > SLOW
+        self.rests_until = time.monotonic() + PATIENCE * seconds if rests else 0.0
         self._permits.take_all(tasks)
         self._runner.start_all(tasks)
         self._on_claim(len(tasks))
@@ -101,11 +102,14 @@ class Poller(Service):
         return bool(tasks)
 
     def pause(self) -> float:
-        """Until the next task is due, at most the interval."""
+        """Until the next task is due, or a rest is over; at most the interval."""
         if self._runner.isolating:
             return _ISOLATED
         next_due = self._store.levels.next_due
-        return self.interval if next_due is None else min(self.interval, next_due)
+        pause = self.interval if next_due is None else min(self.interval, next_due)
+        # Whoever woke it while it rested is not to be forgotten.
+        left = self.rests_until - time.monotonic()
+        return min(pause, left) if left > 0 else pause
 
     def _go_on(self) -> None:
         """Claim again what unwritten outcomes held up: no permit tells when they are written."""

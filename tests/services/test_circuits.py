@@ -154,7 +154,6 @@ async def test_a_claim_that_passed_over_held_tasks_and_found_no_other_is_not_rep
     await staff.crew.heartbeat.tick()
     await staff.store.enqueue([new_task("call") for _ in range(3)])
     assert await staff.claim() == []
-    assert staff.crew.poller.rests_until > 0
     staff.crew.poller.rests_until = math.inf
     claims = len(staff.seen.of(TasksClaimed))
     assert await staff.claim() == []
