@@ -146,6 +146,12 @@ def _waiting(facts: Facts) -> Iterator[Reason]:
             "A foreign producer wrote it, and no worker has read its queue from its metadata yet.",
             "celers worker",
         )
+    yield from _held(facts)
+
+
+def _held(facts: Facts) -> Iterator[Reason]:
+    """What a person or a circuit keeps back."""
+    task = facts.task
     if (held := facts.queue_paused) is not None:
         yield Reason(
             "queue_paused",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -48,18 +48,7 @@ def report(
     *queue*, *name* and *fingerprint* choose among them, so of a rare failure little may be seen.
     Attempts whose tasks were purged are left out.
     """
-    rows = transaction.connection.execute(
-        select(
-            attempts.c.task_id,
-            attempts.c.error_type,
-            # A message may have lines and be long: a few hundred characters tell it apart.
-            func.substr(attempts.c.error_message, 1, 4 * LONGEST).label("message"),
-            attempts.c.failed_at,
-        )
-        .where(attempts.c.failed_at > sql.later(-window.total_seconds()))
-        .order_by(attempts.c.failed_at.desc())
-        .limit(sample)
-    ).all()
+    rows = _newest(transaction, window, sample)
     owners = _owners(transaction, {row.task_id for row in rows})
     runs = [
         FailedRun(
@@ -78,6 +67,21 @@ def report(
     ]
     groups = [one for one in grouped(runs) if fingerprint in (None, one.fingerprint)]
     return FailureReport(window=window, looked_at=len(rows), cut=len(rows) >= sample, groups=groups)
+
+
+def _newest(transaction: Transaction, window: timedelta, sample: int) -> Sequence[Any]:
+    return transaction.connection.execute(
+        select(
+            attempts.c.task_id,
+            attempts.c.error_type,
+            # A message may have lines and be long: a few hundred characters tell it apart.
+            func.substr(attempts.c.error_message, 1, 4 * LONGEST).label("message"),
+            attempts.c.failed_at,
+        )
+        .where(attempts.c.failed_at > sql.later(-window.total_seconds()))
+        .order_by(attempts.c.failed_at.desc())
+        .limit(sample)
+    ).all()
 
 
 def _owners(transaction: Transaction, ids: Iterable[UUID]) -> dict[UUID, Any]:

@@ -56,20 +56,7 @@ def _postgresql(transaction: Transaction) -> Iterator[Finding]:
                 "The database may not survive a crash of its machine." if severe else _LOSES,
                 f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()",
             )
-    if current["autovacuum"].setting == "off":
-        yield error(
-            "autovacuum is off",
-            "Every claim leaves a dead row behind. Without vacuum claims get slower and the table "
-            "grows, until the server stops to protect itself.",
-            "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
-        )
-    off = "SELECT relname FROM pg_class WHERE relname = 'celers_tasks' AND reloptions::text LIKE"
-    if transaction.connection.execute(text(f"{off} '%autovacuum_enabled=false%'")).first():
-        yield error(
-            "autovacuum is off for celers_tasks",
-            "Every claim leaves a dead row behind, and nobody removes them.",
-            "ALTER TABLE celers_tasks RESET (autovacuum_enabled)",
-        )
+    yield from _autovacuum(transaction, current["autovacuum"].setting)
     isolation = current["default_transaction_isolation"].reset_val
     if isolation != "read committed":
         yield warning(
@@ -84,6 +71,23 @@ def _postgresql(transaction: Transaction) -> Iterator[Finding]:
             f"the database's encoding is {encoding}",
             "Messages, names and results with other characters cannot be stored.",
             "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, then: celers copy",
+        )
+
+
+def _autovacuum(transaction: Transaction, setting: str) -> Iterator[Finding]:
+    if setting == "off":
+        yield error(
+            "autovacuum is off",
+            "Every claim leaves a dead row behind. Without vacuum claims get slower and the table "
+            "grows, until the server stops to protect itself.",
+            "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
+        )
+    off = "SELECT relname FROM pg_class WHERE relname = 'celers_tasks' AND reloptions::text LIKE"
+    if transaction.connection.execute(text(f"{off} '%autovacuum_enabled=false%'")).first():
+        yield error(
+            "autovacuum is off for celers_tasks",
+            "Every claim leaves a dead row behind, and nobody removes them.",
+            "ALTER TABLE celers_tasks RESET (autovacuum_enabled)",
         )
 
 
