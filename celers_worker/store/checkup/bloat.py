@@ -35,15 +35,16 @@ _SLOTS = "SELECT slot_name FROM pg_replication_slots WHERE xmin IS NOT NULL AND 
 _DEAD = """
 SELECT n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relid = 'celers_tasks'::regclass
 """
+#: InnoDB tells in the time of its host when a transaction began, whatever the session's zone.
 _TRANSACTIONS = """
 SELECT t.trx_mysql_thread_id AS pid, p.user, p.host, p.command,
-       TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS age
+       TIMESTAMPDIFF(SECOND, t.trx_started, {now}) AS age
   FROM information_schema.innodb_trx t
   LEFT JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
  WHERE t.trx_mysql_thread_id <> CONNECTION_ID()
-   AND TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) >= :age
+   AND TIMESTAMPDIFF(SECOND, t.trx_started, {now}) >= :age
  ORDER BY t.trx_started LIMIT 3
-"""
+""".format(now="CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')")
 
 
 def examine(transaction: Transaction, thresholds: Thresholds) -> Iterator[Finding]:
