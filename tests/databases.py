@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import pymysql
 
+from tests.waiting import eventually_sync
+
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 30
 
@@ -54,9 +56,18 @@ def create_database(server: str, name: str) -> str:
 def drop_database(server: str, name: str) -> None:
     """Drop it, whoever is still connected."""
     if _is_postgres(server):
-        execute(server, f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
+        eventually_sync(lambda: _drop_postgres_database(server, _checked(name)), within=30)
     else:
         _drop_mysql_database(server, _checked(name))
+
+
+def _drop_postgres_database(server: str, name: str) -> bool:
+    """False: autovacuum is there just now, which our user may not end."""
+    try:
+        execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
 
 
 def _drop_mysql_database(server: str, name: str) -> None:

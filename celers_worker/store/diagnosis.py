@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.exc import SAWarning
 
 from celers_worker.core.errors import Refused, SchemaError
 from celers_worker.store import enqueue_function
@@ -55,11 +57,14 @@ def examine(transaction: Transaction) -> list[Finding]:
         warning(fault, "A fault of the server, not of Celers.", "upgrade the server")
         for fault in known_faults(server)
     ]
-    inspector = inspect(connection)
-    found += _missing_tables(inspector)
-    if not found or all(one.severity is Severity.WARNING for one in found):
-        found += _other_columns(inspector, connection.dialect)
-        found += _missing_indexes(inspector, connection.dialect)
+    with warnings.catch_warnings():
+        # What it cannot read is not there for it, which is told here.
+        warnings.simplefilter("ignore", SAWarning)
+        inspector = inspect(connection)
+        found += _missing_tables(inspector)
+        if all(one.severity is Severity.WARNING for one in found):
+            found += _other_columns(inspector, connection.dialect)
+            found += _missing_indexes(inspector, connection.dialect)
     if not enqueue_function.exists(connection):
         found.append(
             warning(

@@ -31,7 +31,7 @@ def read(rows: Sequence[Any]) -> Orders:
         state=WorkerState(first.wanted_state) if known else None,
         concurrency=first.wanted_concurrency,
         by=first.wanted_by,
-        holds=[
+        holds=tuple(
             Hold(
                 name=row.handler,
                 paused=bool(row.paused),
@@ -40,7 +40,7 @@ def read(rows: Sequence[Any]) -> Orders:
             )
             for row in rows
             if row.handler is not None
-        ],
+        ),
     )
 
 

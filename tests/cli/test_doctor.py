@@ -16,8 +16,16 @@ from tests.cli.shell import Answer, celers, done, errors
 on_servers = pytest.mark.parametrize("database_url", ["postgres", "mysql"], indirect=True)
 
 
+#: How the tests' own server is, for it need not survive the loss of its machine.
+FRAGILE = ("fsync is off", "full_page_writes is off")
+
+
 def findings(answer: Answer, severity: str) -> list[str]:
-    return [one["what"] for one in answer.json if one["severity"] == severity]
+    return [
+        one["what"]
+        for one in answer.json
+        if one["severity"] == severity and one["what"] not in FRAGILE
+    ]
 
 
 @pytest.fixture
@@ -41,7 +49,7 @@ def test_a_sound_database_has_nothing_wrong(direct: DirectStore) -> None:
     assert findings(answer, "error") == []
     assert findings(answer, "warning") == faults
     shown = done("doctor", "--interop")
-    assert shown.out.endswith("nothing is wrong.\n") is not bool(faults)
+    assert shown.out.endswith("nothing is wrong.\n") is (answer.json == [])
 
 
 def test_tasks_that_a_foreign_worker_took_are_told(direct: DirectStore) -> None:
@@ -169,16 +177,17 @@ def test_a_column_and_an_index_that_drifted_are_told_with_what_mends_them(own: s
     )
     answer = celers("doctor", "--format", "json")
     assert answer.code == 1
-    [missing] = [one for one in answer.json if one["severity"] == "warning"]
-    assert missing["what"] == "the index idx_dlq_failed_at of celers_dead_letter_queue is missing"
-    found = {one["what"]: one["mend"] for one in answer.json}
+    missing = "the index idx_dlq_failed_at of celers_dead_letter_queue is missing"
+    assert findings(answer, "warning") == [missing]
+    found = {one["what"]: one["mend"] for one in answer.json if one["what"] not in FRAGILE}
     assert set(found) == {
         "the column celers_workers.wanted_by is NOT NULL, and Celers leaves it empty",
         "the column celers_queues.tenant is none of Celers', NOT NULL and has no default",
-        missing["what"],
+        missing,
     }
     execute(own, *(mend.partition("  (")[0] for mend in found.values()))
-    assert done("doctor", "--strict", "--format", "json").json == []
+    answer = done("doctor", "--format", "json")
+    assert (findings(answer, "error"), findings(answer, "warning")) == ([], [])
 
 
 def test_work_that_nobody_does_fails_the_doctor(direct: DirectStore) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from celers_worker.core.orders import Limits
+from celers_worker.core.orders import Limits, WorkerState
 from celers_worker.core.task import new_id
 from celers_worker.store import control, maintenance, orders, sql
 from celers_worker.store.direct import DirectStore
@@ -50,7 +50,7 @@ def test_a_task_that_waits_is_explained_as_long_as_something_stands_in_its_way(
     assert codes(task_id) == ["no_worker_for_both"]
     register(direct, id="worker-3", name="mail-3")
     assert codes(task_id) == ["next"]
-    direct.run(orders.want_state, ["worker-3"], "quiet", "ada")  # asked, not followed yet
+    direct.run(orders.want_state, ["worker-3"], WorkerState.QUIET, "ada")  # asked, not followed yet
     assert codes(task_id) == ["next"]
     direct.run(maintenance.renew, "worker-3", timedelta(minutes=5), running=0, state="quiet")
     assert codes(task_id) == ["worker_quiet"]

@@ -302,8 +302,8 @@ async def test_failures_among_many_that_complete_open_nothing(
 
     staff = await make_staff(app)
     await staff.enter()
-    good = [new_task("mixed", b'{"fails":false}') for _ in range(8)]
-    bad = [new_task("mixed", b'{"fails":true}') for _ in range(3)]
+    good = [new_task("mixed", b'{"fails":false}', max_retries=0) for _ in range(8)]
+    bad = [new_task("mixed", b'{"fails":true}', max_retries=0) for _ in range(3)]
     await staff.store.enqueue([*good, *bad])
     assert await work_off(staff) == 11
     await beat(staff)

@@ -76,11 +76,11 @@ async def test_a_paused_handler_is_told_to_every_worker_until_it_is_resumed(stor
     await start_worker(store)
     await start_worker(store, "another")
     await store.run(orders.pause, "send", "by ada")
-    held = [Hold(name="send", paused=True)]
+    held = (Hold(name="send", paused=True),)
     assert [(await renew(store, name)).holds for name in (WORKER, "another")] == [held, held]
     assert await store.run(orders.resume, "send")
     assert not await store.run(orders.resume, "send"), "it was not held"
-    assert (await renew(store)).holds == []
+    assert (await renew(store)).holds == ()
 
 
 async def test_a_second_pause_keeps_the_time_of_the_first_and_the_words_of_the_last(store):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from celers_worker.core.duration import format_duration
 from celers_worker.store.checkup.thresholds import Thresholds
@@ -45,6 +46,9 @@ SELECT t.trx_mysql_thread_id AS pid, p.user, p.host, p.command,
    AND TIMESTAMPDIFF(SECOND, t.trx_started, {now}) >= :age
  ORDER BY t.trx_started LIMIT 3
 """.format(now="CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')")
+
+#: MySQL's number for what one may not see.
+_NO_PROCESS = 1227
 
 
 def examine(transaction: Transaction, thresholds: Thresholds) -> Iterator[Finding]:
@@ -92,7 +96,13 @@ def _postgresql(transaction: Transaction, thresholds: Thresholds) -> Iterator[Fi
 
 def _mysql(transaction: Transaction, thresholds: Thresholds) -> Iterator[Finding]:
     age = {"age": int(thresholds.snapshot.total_seconds())}
-    for row in transaction.connection.execute(text(_TRANSACTIONS), age):
+    try:
+        rows = transaction.connection.execute(text(_TRANSACTIONS), age).all()
+    except DBAPIError as problem:
+        if getattr(problem.orig, "args", (0,))[0] != _NO_PROCESS:
+            raise
+        return  # few applications have the right to see what others do
+    for row in rows:
         yield warning(
             f"the session {row.pid} of {row.user or 'somebody'}@{row.host or '?'} "
             f"({row.command or '?'}) has had a transaction open for {_span(row.age)}",

@@ -18,6 +18,9 @@ _LOSES = (
     "enqueue had returned."
 )
 
+_BREAKS = "The database may not survive a crash of its machine, and all tasks with it."
+_DURABLE = {"fsync": _BREAKS, "full_page_writes": _BREAKS, "synchronous_commit": _LOSES}
+
 
 def examine(transaction: Transaction, thresholds: Thresholds) -> Iterator[Finding]:
     """Look at durability, isolation, time zone, characters and upkeep."""
@@ -45,17 +48,10 @@ def _postgresql(transaction: Transaction) -> Iterator[Finding]:
             "No task can be added, claimed or settled.",
             "ALTER DATABASE … SET default_transaction_read_only = off",
         )
-    for name, severe in (
-        ("fsync", True),
-        ("full_page_writes", True),
-        ("synchronous_commit", False),
-    ):
+    for name, loses in _DURABLE.items():
         if current[name].setting == "off":
-            yield (error if severe else warning)(
-                f"{name} is off",
-                "The database may not survive a crash of its machine." if severe else _LOSES,
-                f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()",
-            )
+            mend = f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()"
+            yield warning(f"{name} is off", loses, mend)
     yield from _autovacuum(transaction, current["autovacuum"].setting)
     isolation = current["default_transaction_isolation"].reset_val
     if isolation != "read committed":
