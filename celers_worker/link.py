@@ -22,9 +22,9 @@ VARIABLE = "_CELERS_PROCESS"
 PREDECESSOR = "_CELERS_PREDECESSOR"
 #: What the supervisor says.
 TURN = b"\n"
-#: What a message of the worker is: that it works; the id that it works under, whenever that
-#: changes; a snapshot of what it counts; its pulse.
-READY, IDENTITY, COUNTS, PULSE = b"r", b"i", b"c", b"p"
+#: What a message of the worker is: that it works; that an operator has ended it; the id that it
+#: works under, whenever that changes; a snapshot of what it counts; its pulse.
+READY, LEAVING, IDENTITY, COUNTS, PULSE = b"r", b"l", b"i", b"c", b"p"
 
 #: Snapshots are this far apart, in seconds: a process killed by -9 loses so much of its counts.
 _INTERVAL = 1.0
@@ -92,6 +92,10 @@ class Link:
     def tell_ready(self) -> None:
         """Say that the worker works."""
         self._send(READY)
+
+    def tell_leaving(self) -> None:
+        """Say that the worker ends because somebody wants it gone, so that none takes its place."""
+        self._send(LEAVING)
 
     def tell_identity(self, worker: str) -> None:
         """Say under which id the worker works from now on."""

@@ -159,6 +159,8 @@ class Supervisor:
             if kind == link.READY:
                 process.ready = True
                 self._works.set()
+            elif kind == link.LEAVING:
+                process.leaving = True
             elif kind == link.IDENTITY:
                 process.worker = body.decode()
             self._overview.heard(process.place, kind, body)
@@ -229,6 +231,7 @@ class _Process:
         self.place = place
         self.ready = False
         self.worker: str | None = None
+        self.leaving = False
         self.ended = asyncio.Event()
         self.end, other = socket.socketpair()
         self._began = time.monotonic()
@@ -258,7 +261,12 @@ class _Process:
         """How it ended."""
         lived = timedelta(seconds=time.monotonic() - self._began)
         return Exit(
-            self._process.pid, self._process.returncode, lived, self.ready, worker=self.worker
+            self._process.pid,
+            self._process.returncode,
+            lived,
+            self.ready,
+            worker=self.worker,
+            leaving=self.leaving,
         )
 
 

@@ -37,6 +37,7 @@ from celers_worker.core.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from celers_worker.core.orders import WorkerState
 from celers_worker.core.process_events import (
     ClaimingResumed,
     ClaimingStopped,
@@ -56,7 +57,7 @@ from celers_worker.services.service import recovery_pause
 from celers_worker.services.surroundings import Surroundings
 from celers_worker.store import Store, grants, maintenance, make_store, rights
 
-#: What holds the poller while the process was told to be quiet.
+#: Why nothing is claimed after SIGTSTP.
 _TOLD = "the process was told to be quiet"
 #: What ``fail_fast`` gives the database to answer, in seconds.
 _FAST = 3.5
@@ -115,7 +116,7 @@ class Worker:
         self._ready = asyncio.Event()
         self._reason = ""
         self._crew: Crew | None = None
-        self._held = False
+        self._quiet = False
         self._link = link
         self.presence = Presence(
             self.config,
@@ -139,14 +140,14 @@ class Worker:
 
     def quiet(self) -> None:
         """Claim no more until ``resume``; what runs goes on."""
-        self._held = True
-        if self._crew is not None and self._crew.poller.hold(_TOLD):
+        self._quiet = True
+        if self._crew is not None and self._crew.control.turn(WorkerState.QUIET):
             self.events.emit(ClaimingStopped(_TOLD, len(self._crew.runner.runs)))
 
     def resume(self) -> None:
         """Claim again after ``quiet``."""
-        self._held = False
-        if self._crew is not None and self._crew.poller.let_go(_TOLD):
+        self._quiet = False
+        if self._crew is not None and self._crew.control.turn(WorkerState.RUNNING):
             self.events.emit(ClaimingResumed(_TOLD))
 
     def print_stacks(self) -> None:
@@ -271,11 +272,12 @@ class Worker:
                 schedules=self._app.schedules.effective(self.config) if for_ever else None,
             )
         )
+        crew.control.on_stop(self._stop_for_good)
         crew.poller.on_claim(ending_of(self._until, self.events, crew, store.levels, self.stop))
         self._crew = crew
         self.presence.joined(crew, store)
-        if self._held:
-            crew.poller.hold(_TOLD)
+        if self._quiet:
+            crew.control.turn(WorkerState.QUIET)
         began = time.monotonic()
         try:
             await self._note_predecessor(store)
@@ -290,6 +292,12 @@ class Worker:
             ending = await self._wind_down(crew)
         self.events.emit(WorkerStopped(ending.released, ending.abandoned, time.monotonic() - began))
         return ending
+
+    def _stop_for_good(self, reason: str) -> None:
+        """An operator wants this worker gone: nobody is to take its place."""
+        if self._link is not None:
+            self._link.tell_leaving()
+        self.stop(reason)
 
     async def _note_predecessor(self, store: Store) -> None:
         """Tell what the supervisor saw of the worker that this one replaces: it is gone for sure.
@@ -315,7 +323,7 @@ class Worker:
     async def _wind_down(self, crew: Crew) -> Ending:
         """Stop in bounded phases: claim no more, wait, cancel, release, flush, leave."""
         worker = self.config.worker
-        crew.heartbeat.state = "stopping"
+        crew.control.state = WorkerState.STOPPING
         crew.runner.quiet()
         await crew.listener.stop()
         await crew.poller.stop()

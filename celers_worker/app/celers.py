@@ -26,6 +26,7 @@ from celers_worker.app.limiting import Name, limit_permit
 from celers_worker.app.producer import Producer
 from celers_worker.app.schedules import Schedules, Terms
 from celers_worker.core.backoff import Backoff
+from celers_worker.core.circuit import Circuit, check_circuit
 from celers_worker.core.codec import CodecChoice, check_codec
 from celers_worker.core.duration import Duration
 from celers_worker.core.errors import ConfigurationError
@@ -89,6 +90,7 @@ class Celers(Producer):
         dead_on: Errors = (),
         backoff_on: Mapping[type[BaseException], Backoff | str] | None = None,
         concurrency: int | None = None,
+        circuit: Circuit | int | None = None,
         runs: Executor | None = None,
         memory: Size | None = None,
         permit: Permit | PermitFunction | None = None,
@@ -105,15 +107,16 @@ class Celers(Producer):
         *max_retries*: runs after the first. *backoff*: how long they wait, such as
         ``backoff.exponential("2s")``, or its text. *retry_on*: only these exceptions are retried;
         *dead_on*: these never are. *backoff_on*: waits for single exceptions. *concurrency*: how
-        many of its tasks one worker runs at a time. *runs*: coroutines on the event loop, plain
-        functions in threads; "process": either kind in a process of its own, which is killed at its
-        timeout, and when it uses more *memory* ("512MB") than that; see docs/handlers.md.
-        *soft_timeout*: after it ``context.stopped`` is true. *permit*: an async context manager of
-        the context, around each run; it may raise Snooze, Retry, Cancel, Dead or Complete instead
-        of letting the task run. *version*: of its arguments; tasks of another version are not its.
-        *raises*: exceptions that whoever waits for a result is given as they were. *result_ttl*:
-        how long results are kept, 0 for not at all. *codec*: "raw" for bytes, or an object of
-        yours; else JSON.
+        many of its tasks one worker runs at a time. *circuit*: after so many failures its tasks
+        are held everywhere, until one that is tried completes; see ``core.circuit``. *runs*:
+        coroutines on the event loop, plain functions in threads; "process": either kind in a
+        process of its own, which is killed at its timeout, and when it uses more *memory* ("512MB")
+        than that; see docs/handlers.md. *soft_timeout*: after it ``context.stopped`` is true.
+        *permit*: an async context manager of the context, around each run; it may raise Snooze,
+        Retry, Cancel, Dead or Complete instead of letting the task run. *version*: of its
+        arguments; tasks of another version are not its. *raises*: exceptions that whoever waits for
+        a result is given as they were. *result_ttl*: how long results are kept, 0 for not at all.
+        *codec*: "raw" for bytes, or an object of yours; else JSON.
 
         *schedule* (a cron expression, on the clocks of *timezone*) or *every* enqueue the task
         without arguments, by a schedule that is called as the task; for more see ``schedule``.
@@ -142,6 +145,7 @@ class Celers(Producer):
                 timeout=check_timeout(timeout),
                 retry=policy,
                 concurrency=check_concurrency(concurrency),
+                circuit=check_circuit(circuit),
                 soft_timeout=check_soft_timeout(soft_timeout, timeout),
                 memory=check_memory(memory, executor),
                 permit=None if permit is None else as_context_manager(permit, "permit"),

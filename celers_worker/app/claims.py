@@ -100,7 +100,7 @@ class Claims:
     async def extend(self) -> bool:
         """Renew the lease of all that is claimed here; False: it has run out already."""
         store = await self._client.store()
-        return await store.run(maintenance.renew, self.worker, self._lease)
+        return await store.run(maintenance.renew, self.worker, self._lease) is not None
 
     @property
     def worker(self) -> str:

@@ -25,6 +25,7 @@ def with_settings(handler: Handler, config: Config, routes: Routes) -> Handler:
     return replace(
         handler,
         concurrency=settings.concurrency or handler.concurrency,
+        circuit=settings.circuit(handler.circuit),
         timeout=settings.timeout or handler.timeout,
         memory=settings.memory or handler.memory if handler.runs == "process" else None,
         max_retries=handler.max_retries if retries is None else retries,

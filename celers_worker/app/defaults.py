@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from celers_worker.core.backoff import Backoff
+from celers_worker.core.circuit import Circuit
 from celers_worker.core.codec import CodecChoice
 from celers_worker.core.duration import Duration
 from celers_worker.core.handler import Executor
@@ -29,6 +30,7 @@ class Declarations(TypedDict, total=False):
     dead_on: type[BaseException] | Iterable[type[BaseException]]
     backoff_on: Mapping[type[BaseException], Backoff | str] | None
     concurrency: int | None
+    circuit: Circuit | int | None
     runs: Executor | None
     memory: Size | None
     permit: Callable[..., Any] | None

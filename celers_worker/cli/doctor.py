@@ -26,16 +26,23 @@ _COLORS = {"error": "red", "warning": "yellow"}
 def command(invocation: Invocation, interop: bool, strict: bool, style: str) -> None:
     """Find what is wrong with the database, and what mends it. Changes nothing.
 
-    Fails if there is an error, with --strict also if there is a warning.
+    It looks at the tables column by column, the server's settings, the rights of its user, its
+    connections and its clock, the plan of a claim, dead rows and who keeps them, and at tasks that
+    nobody runs. Fails if there is an error, with --strict also if there is a warning.
     """
     with invocation.closed_store() as store:
         from celers_worker.store import diagnosis
         from celers_worker.store import interop as celers
+        from celers_worker.store.checkup import examination
+        from celers_worker.store.checkup.thresholds import Thresholds
 
         missing = store.file is not None and not store.file.exists()
         # A file is made with the first task; to look would make it now.
         found = [] if missing else store.run(diagnosis.examine)
         sound = not any(one.severity is diagnosis.Severity.ERROR for one in found)
+        if sound and not missing:
+            thresholds = Thresholds(pool_size=store.options.pool_size)
+            found += examination.examine(store, thresholds)
         if interop and sound and not missing:
             found += store.run(celers.examine)
         name = store.name

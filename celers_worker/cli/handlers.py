@@ -1,11 +1,13 @@
-"""``celers handlers``: what the application can run."""
+"""``celers handlers``: what the application can run, and what is held."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from celers_worker.cli import handlers_held
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import Column, format_option, note, show_document, show_table
 from celers_worker.cli.program import Family
@@ -21,6 +23,7 @@ _COLUMNS = (
     Column("LIMIT", right=True),
     Column("RETRIES", right=True),
     Column("TIMEOUT", right=True),
+    Column("CIRCUIT"),
     Column("ARGUMENTS", cut=True),
     Column("PLACE", cut=True),
 )
@@ -28,7 +31,7 @@ _COLUMNS = (
 
 @click.group("handlers", cls=Family)
 def command() -> None:
-    """List the handlers of the application."""
+    """List the handlers of the application, and those that are held."""
 
 
 @command.command("list")
@@ -58,6 +61,21 @@ def list_(invocation: Invocation, target: str | None, style: str) -> None:
         note("The application has no handlers: write a function below @app.task().")
 
 
+@command.command("held")
+@format_option
+@click.pass_obj
+def held(invocation: Invocation, style: str) -> None:
+    """List the handlers whose tasks are held: paused by somebody, or their circuits open."""
+    with invocation.store() as store:
+        found = handlers_held.held(store)
+    if style == "json":
+        show_document([asdict(one) for one in found])
+    elif found:
+        show_table(handlers_held.COLUMNS, [handlers_held.row(one) for one in found])
+    else:
+        note("No handler is held. To hold one: celers queue pause --handler NAME")
+
+
 def _row(handler: Handler) -> tuple[str, ...]:
     from celers_worker.core.duration import format_duration
 
@@ -69,6 +87,7 @@ def _row(handler: Handler) -> tuple[str, ...]:
         "" if handler.concurrency is None else str(handler.concurrency),
         str(handler.max_retries),
         "" if handler.timeout is None else format_duration(handler.timeout),
+        "" if handler.circuit is None else str(handler.circuit),
         str(handler.signature),
         handler.place,
     )
@@ -83,6 +102,14 @@ def _document(handler: Handler) -> dict[str, Any]:
         "concurrency": handler.concurrency,
         "max_retries": handler.max_retries,
         "timeout_seconds": handler.timeout and handler.timeout.total_seconds(),
+        "circuit": None
+        if handler.circuit is None
+        else {
+            "failures": handler.circuit.failures,
+            "rate": handler.circuit.rate,
+            "window_seconds": handler.circuit.window.total_seconds(),
+            "rest_seconds": handler.circuit.rest.total_seconds(),
+        },
         "arguments": list(handler.signature.parameters),
         "place": handler.place,
     }

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from celers_worker.cli import queue_figures, task_history
+from celers_worker.cli import handlers_held, queue_figures, task_history
 from celers_worker.cli.asking import confirm, dry_run_option, yes_option
 from celers_worker.cli.batches import in_batches
-from celers_worker.cli.choosing import QUEUE
+from celers_worker.cli.choosing import QUEUE, TASK_NAME
 from celers_worker.cli.failure import Failed, Interrupted
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import (
@@ -57,6 +57,15 @@ _STATS = (
 )
 
 
+def _queue_or_handler(function: Any) -> Any:
+    """Let a command be about a queue, or with --handler about a handler."""
+    handler = click.option(
+        "--handler", type=TASK_NAME, metavar="NAME", help="Not a queue: this handler."
+    )
+    queue = click.argument("queue", metavar="[QUEUE]", type=QUEUE, required=False)
+    return queue(handler(function))
+
+
 @click.group("queue", cls=Family)
 def command() -> None:
     """List, count, pause, resume, purge and audit queues."""
@@ -67,13 +76,16 @@ def command() -> None:
 @click.pass_obj
 def list_(invocation: Invocation, style: str) -> None:
     """List the queues that have tasks, dead ones, workers or a pause."""
-    views = _views(invocation)
+    with invocation.store() as store:
+        views, held = _views_of(store), handlers_held.held(store)
     if style == "json":
         show_document([_document(view) for view in views])
     elif views:
         show_table(_LIST, [_row(view) for view in views])
     else:
         _say_empty()
+    for one in held:
+        note(f"Held: {handlers_held.sentence(one)}. See: celers handlers held")
 
 
 @command.command("stats")
@@ -112,32 +124,58 @@ def stats(
 
 
 @command.command("pause")
-@_queue
+@_queue_or_handler
 @click.option("--reason", metavar="TEXT", help="Why, for whoever wonders.")
 @click.pass_obj
-def pause(invocation: Invocation, queue: str, reason: str | None) -> None:
-    """Let no worker start tasks of a queue.
+def pause(
+    invocation: Invocation, queue: str | None, handler: str | None, reason: str | None
+) -> None:
+    """Let no worker start tasks of a queue, or of a handler whatever their queue.
 
-    Those that run are left to end.
+    Those that run are left to end. A handler is held within a heartbeat, on PostgreSQL at once.
     """
-    from celers_worker.store import control
+    from celers_worker.store import control, orders
 
+    _one_of(queue, handler)
+    by = f"{who()}: {reason}" if reason else f"by {who()}"
     with invocation.store() as store:
+        if handler is not None:
+            known = handlers_held.names(store)
+            store.run(orders.pause, handler, by)
+            say(f"{handler} is paused. Go on with: celers queue resume --handler {handler}")
+            if handler not in known:
+                note(f"Note: no live worker has a handler {handler!r}.{nearest(handler, known)}")
+            return
+        assert queue is not None, "one of both is there"
         known = [view.name for view in _views_of(store)]
-        store.run(control.pause, queue, f"{who()}: {reason}" if reason else f"by {who()}")
+        store.run(control.pause, queue, by)
     say(f"{queue} is paused. Go on with: celers queue resume {queue}")
     if queue not in known:
         note(f"Note: no task and no worker knows a queue {queue!r} yet.{nearest(queue, known)}")
 
 
 @command.command("resume")
-@_queue
+@_queue_or_handler
 @click.pass_obj
-def resume(invocation: Invocation, queue: str) -> None:
-    """Let workers start tasks of a paused queue again."""
-    from celers_worker.store import control
+def resume(invocation: Invocation, queue: str | None, handler: str | None) -> None:
+    """Let workers start tasks of a paused queue again, or of a handler that is held.
 
+    The circuit of a handler is closed too, if it is open.
+    """
+    from celers_worker.store import control, orders
+
+    _one_of(queue, handler)
     with invocation.store() as store:
+        if handler is not None:
+            held = [one.name for one in store.run(orders.held)]
+            freed = store.run(orders.resume, handler)
+            say(
+                f"{handler} is resumed."
+                if freed
+                else f"{handler} was not held.{nearest(handler, held)}"
+            )
+            return
+        assert queue is not None, "one of both is there"
         if store.run(control.resume, queue):
             say(f"{queue} is resumed.")
             return
@@ -186,6 +224,11 @@ def purge(invocation: Invocation, queue: str, dry_run: bool, yes: bool) -> None:
 
 
 command.add_command(task_history.of_queue)
+
+
+def _one_of(queue: str | None, handler: str | None) -> None:
+    if (queue is None) is (handler is None):
+        raise ConfigurationError("which one? Give a queue, or --handler NAME.")
 
 
 def _show_more(invocation: Invocation, queue: str | None, *, ages: bool, style: str) -> None:

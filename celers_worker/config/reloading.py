@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from msgspec.structs import asdict, replace
 from celers_worker.config.settings import Config
 from celers_worker.config.tables import (
     NAMED_TABLES,
+    HandlerSettings,
     QueueSettings,
     WorkerSettings,
 )
@@ -17,6 +19,7 @@ from celers_worker.config.tables import (
 #: The settings of a worker that hold from the next claim or run on.
 _LIVE = ("concurrency", "prefetch", "queue_concurrency", "timeout", "backoff", "grace")
 _RETENTIONS = tuple(key for key in QueueSettings.__struct_fields__ if key.startswith("retention_"))
+_CIRCUITS = tuple(key for key in HandlerSettings.__struct_fields__ if key.startswith("circuit_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,18 @@ def reload_of(old: Config, new: Config) -> Reload:
     config = replace(
         new,
         database=old.database,
+        executor=old.executor,
         retention=old.retention,
         maintenance=old.maintenance,
         metrics=old.metrics,
         worker=_worker(old.worker, new.worker),
         queues={
-            name: replace(settings, **_retentions(old.queues.get(name, QueueSettings())))
+            name: replace(settings, **_those(_RETENTIONS, old.queues.get(name, QueueSettings())))
             for name, settings in new.queues.items()
+        },
+        handlers={
+            name: replace(settings, **_those(_CIRCUITS, old.handlers.get(name, HandlerSettings())))
+            for name, settings in new.handlers.items()
         },
         log=replace(old.log, level=new.log.level),
     )
@@ -62,8 +70,8 @@ def _names(queues: tuple[str, ...]) -> list[str]:
     return [text.partition(":")[0] for text in queues]
 
 
-def _retentions(settings: QueueSettings) -> dict[str, Any]:
-    return {key: getattr(settings, key) for key in _RETENTIONS}
+def _those(keys: Iterable[str], settings: QueueSettings | HandlerSettings) -> dict[str, Any]:
+    return {key: getattr(settings, key) for key in keys}
 
 
 def _flat(config: Config) -> dict[str, Any]:

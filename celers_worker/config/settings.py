@@ -51,6 +51,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         name = f"{self.worker.name[:250]}-{place}"
         return msgspec.structs.replace(self, worker=msgspec.structs.replace(self.worker, name=name))
 
+    def with_concurrency(self, concurrency: int) -> Config:
+        """The configuration of a worker that runs so many tasks at once."""
+        worker = msgspec.structs.replace(self.worker, concurrency=concurrency)
+        return msgspec.structs.replace(self, worker=worker)
+
     @property
     def has_backoffs(self) -> bool:
         """Whether any backoff is configured."""

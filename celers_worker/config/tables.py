@@ -33,6 +33,7 @@ from celers_worker.config.schedule_kinds import (
     YesNo,
     Zone,
 )
+from celers_worker.core.circuit import Circuit
 from celers_worker.core.payload import SIZE_LIMIT
 from celers_worker.core.policies import MOST_CAUGHT_UP, Misfire, Overlap
 from celers_worker.core.task import MAX_RETRIES_LIMIT, PRIORITY_RANGE
@@ -49,6 +50,8 @@ MAX_PROCESSES = 1_000
 MAX_BYTES = 15 * 1024 * 1024
 #: To count more of them before each enqueue takes too long.
 MAX_CAPACITY = 1_000_000
+#: Failures before a circuit opens: who waits for more wants none.
+MAX_CIRCUIT = 1_000_000
 
 
 class Readers(StrEnum):
@@ -139,6 +142,22 @@ class HandlerSettings(Table, frozen=True):
     max_retries: Annotated[int | None, Whole(0, MAX_RETRIES_LIMIT)] = None
     backoff: Annotated[str | None, Strategy()] = None
     memory: Annotated[int | None, Bytes()] = None
+    circuit_failures: Annotated[int | None, Whole(0, MAX_CIRCUIT)] = None
+    circuit_rate: Annotated[int | None, Whole(1, 100)] = None
+    circuit_window: Annotated[timedelta | None, _POSITIVE] = None
+    circuit_rest: Annotated[timedelta | None, _POSITIVE] = None
+
+    def circuit(self, declared: Circuit | None) -> Circuit | None:
+        """The circuit that the code has *declared*, with what is set here; None: it has none."""
+        if self.circuit_failures == 0 or (declared is None and self.circuit_failures is None):
+            return None
+        base = declared or Circuit()
+        return Circuit(
+            self.circuit_failures or base.failures,
+            base.rate if self.circuit_rate is None else self.circuit_rate / 100,
+            self.circuit_window or base.window,
+            self.circuit_rest or base.rest,
+        )
 
 
 class ScheduleSettings(Table, frozen=True):

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from celers_worker.core import codec as codecs
 from celers_worker.core.annotations import Parameters, Result, hints_of, plain_of
@@ -24,6 +24,9 @@ from celers_worker.core.payload import (
 )
 from celers_worker.core.retry import RetryPolicy
 from celers_worker.core.task import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE
+
+if TYPE_CHECKING:
+    from celers_worker.core.circuit import Circuit
 
 Executor: TypeAlias = Literal["async", "thread", "process"]
 
@@ -44,6 +47,8 @@ class Handler:
     timeout: timedelta | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int | None = None
+    circuit: Circuit | None = None
+    """When its tasks are held because nearly all fail; None: never."""
     soft_timeout: timedelta | None = None
     memory: int | None = None
     """Bytes that a run in a process of its own may use."""

@@ -201,9 +201,7 @@ def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> O
         case signals.Dead():
             return Dead(_message_of(error), failure_of(error))
         case _ if task.is_last_attempt:
-            return Dead(
-                f"attempt {task.attempt} of {task.max_retries + 1} failed", failure_of(error)
-            )
+            return Dead(used_up(task), failure_of(error))
         case signals.Retry(after=timedelta() as after):
             return Retry(after, failure_of(error))
         case signals.Retry():
@@ -212,6 +210,11 @@ def outcome_of_error(task: Task, error: BaseException, policy: RetryPolicy) -> O
             return Dead(f"{type(error).__name__} is not retried", failure_of(error))
         case _:
             return Retry(policy.delay(task.attempt, error, task.queue), failure_of(error))
+
+
+def used_up(task: Task) -> str:
+    """Why *task* is dead whose last attempt failed."""
+    return f"attempt {task.attempt} of {task.max_retries + 1} failed"
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -2,6 +2,7 @@
 
     its supervisor is stopping                          Finished
     it drained, and ended well                          Finished
+    an operator told it to stop                         Finished
     it never worked, nobody does, its code says why     GiveUp
     whatever else                                       Replace, after a pause if it died young
 
@@ -31,6 +32,7 @@ class Exit:
     """The end of a process: ``code`` is negative for a signal, ``worked``: it had been ready.
 
     ``error``: why it could not even be started. ``worker``: the id that it worked under.
+    ``leaving``: it was told to end for good.
     """
 
     pid: int
@@ -39,6 +41,7 @@ class Exit:
     worked: bool
     error: str | None = None
     worker: str | None = None
+    leaving: bool = False
 
     @property
     def how(self) -> str:
@@ -99,6 +102,8 @@ class Restarts:
         """
         if stopping:
             return Finished(well=ended.code in _OBEDIENT)
+        if ended.leaving:
+            return Finished(well=ended.code == 0)
         if self.ends_by_itself and ended.code == 0:
             return Finished(well=True)
         if alone and not ended.worked and ended.code in self.hopeless:

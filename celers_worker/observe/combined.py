@@ -56,17 +56,17 @@ class Combined(Collector):
         self._lock = threading.Lock()  # it is read by the server's thread
         self._gone = _no_sums()
         self._living: dict[int, list[_Family]] = {}
-        self._gauges: list[_Family] = []
+        self._gauges: dict[str, _Family] = {}
         # Each process knows its own first names, and over many restarts they add up.
         self._names: defaultdict[str, Names] = defaultdict(Names)
 
     def update(self, process: int, snapshot: bytes) -> None:
         """*process* has counted this since it started."""
         families = _decoder.decode(snapshot)
-        gauges = [family for family in families if family[2] == "gauge"]
+        gauges = {family[0]: family for family in families if family[2] == "gauge"}
         with self._lock:
             self._living[process] = [family for family in families if family[2] != "gauge"]
-            self._gauges = gauges or self._gauges
+            self._gauges |= gauges
 
     def bury(self, process: int) -> None:
         """*process* is gone, what it has counted stays."""
@@ -81,7 +81,7 @@ class Combined(Collector):
                 sums[key].update(samples)
             for families in self._living.values():
                 self._add(families, sums)
-            gauges = self._gauges
+            gauges = list(self._gauges.values())
         for (name, documentation, kind), samples in sums.items():
             summed = ((sample, dict(labels), value) for (sample, labels), value in samples.items())
             yield _metric(name, documentation, kind, summed)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from celers_worker.core import control_events as control
 from celers_worker.core import events as fact
 from celers_worker.core.errors import StoreError
 from celers_worker.core.events import Events
@@ -83,6 +85,18 @@ class Metrics:
             "schedule",
             "outcome",
         )
+        self._circuits = self._counter(
+            "celers_circuit_changes_total",
+            "Circuits that this worker opened, tried or closed.",
+            "task_name",
+            "change",
+        )
+        self._held = Gauge(
+            "celers_handlers_held",
+            "1 while this worker claims no tasks of a handler: paused, or its circuit is open.",
+            ["task_name"],
+            registry=self.registry,
+        )
         self._failures = self._counter("celers_service_failures_total", "Failed ticks.", "service")
         self._errors = self._counter(
             "celers_db_errors_total", "Calls that the database failed, by what it was.", "kind"
@@ -130,6 +144,14 @@ class Metrics:
             fact.TicksOverlapped,
             lambda event: self._tick(event.schedule, "overlapped", event.count),
         )
+        for kind, change in (
+            (control.CircuitOpened, "opened"),
+            (control.CircuitProbed, "probed"),
+            (control.CircuitClosed, "closed"),
+        ):
+            events.listen(kind, partial(self._circuit, change))
+        events.listen(control.HandlerHeld, lambda event: self._hold(event.handler, 1))
+        events.listen(control.HandlerFreed, lambda event: self._hold(event.handler, 0))
         events.listen(fact.QueuesCounted, self._counted)
         events.listen(fact.ServiceFailed, self._failed)
         events.listen(fact.LoopTurned, lambda event: self._lag.observe(event.lag))
@@ -172,6 +194,12 @@ class Metrics:
         for queue, series in self._timings.runs_by_queue():
             self._times.update(queue, series.sum, series.count)
         self._backlog.show(event)
+
+    def _circuit(self, change: str, event: Any) -> None:
+        self._circuits.labels(self._names.label(event.handler), change).inc()
+
+    def _hold(self, handler: str, value: int) -> None:
+        self._held.labels(self._names.label(handler)).set(value)
 
     def _tick(self, schedule: str, outcome: str, count: int) -> None:
         self._ticks.labels(self._schedules.label(schedule), outcome).inc(count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from celers_worker.core import control_events as control
 from celers_worker.core import events as fact
 from celers_worker.core.outcome import Cancelled, Completed, Dead, Expired, Outcome, Release, Retry
 from celers_worker.core.task import Task
@@ -41,6 +42,12 @@ class Phrases:
         fact.ServiceRecovered: "back",
         fact.LoopBlocked: "blocked",
         fact.LoopGivenUp: "given_up",
+        control.WorkerDirected: "directed",
+        control.HandlerHeld: "held",
+        control.HandlerFreed: "freed",
+        control.CircuitOpened: "opened",
+        control.CircuitProbed: "probed",
+        control.CircuitClosed: "closed",
     }
 
     def __init__(self, log: Any) -> None:
@@ -212,6 +219,36 @@ class Phrases:
             at=list(event.suspects),
             **({} if event.task is None else of(event.task)),
         )
+
+    def directed(self, event: control.WorkerDirected) -> None:
+        self._log.info(
+            "worker follows an order",
+            state=event.state,
+            concurrency=event.concurrency,
+            by=event.by,
+        )
+
+    def held(self, event: control.HandlerHeld) -> None:
+        self._log.warning("tasks of a handler are held", task=event.handler, why=event.why)
+
+    def freed(self, event: control.HandlerFreed) -> None:
+        self._log.info("tasks of a handler run again", task=event.handler)
+
+    def opened(self, event: control.CircuitOpened) -> None:
+        self._log.error(
+            "circuit opened: nearly every run of the handler fails",
+            task=event.handler,
+            error=event.error,
+            tried_in=event.rest,
+        )
+
+    def probed(self, event: control.CircuitProbed) -> None:
+        self._log.info(
+            "one task is tried while the circuit is open", task=event.handler, id=str(event.task)
+        )
+
+    def closed(self, event: control.CircuitClosed) -> None:
+        self._log.info("circuit closed: the task that was tried completed", task=event.handler)
 
     def _tell(self, task: Task, outcome: Outcome) -> None:
         match outcome:

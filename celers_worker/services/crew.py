@@ -20,8 +20,10 @@ from celers_worker.core.registry import Registry
 from celers_worker.core.schedule import Schedule
 from celers_worker.core.wire import Setup
 from celers_worker.services.children import Children, Nursery
+from celers_worker.services.circuits import Circuits
 from celers_worker.services.completions import Completions
 from celers_worker.services.conductor import Conductor
+from celers_worker.services.control import Control
 from celers_worker.services.heartbeat import Heartbeat
 from celers_worker.services.hooks import Hooks
 from celers_worker.services.host import Offers, WorkerHost
@@ -77,6 +79,7 @@ class Crew:
     runner: Runner
     children: Children
     heartbeat: Heartbeat
+    control: Control
     watchdog: Watchdog
     settler: Settler
     upkeep: tuple[Service, ...]
@@ -121,12 +124,15 @@ class Crew:
         completions = Completions(events, store, identity, runner)
         if work.offers is not None:
             runner.host = WorkerHost(store, completions, work.offers)
+        control = Control(events, config, permits, runner, settler)
         heartbeat = Heartbeat(
             events,
             store,
             identity,
             runner,
             _card(identity, config, registry),
+            control,
+            Circuits(events, store, identity, registry, permits, runner),
             interval=settings.heartbeat_interval.total_seconds(),
             lease=settings.lease,
         )
@@ -161,6 +167,7 @@ class Crew:
             runner,
             children,
             heartbeat,
+            control,
             watchdog,
             settler,
             upkeep,
@@ -178,6 +185,7 @@ class Crew:
 
     def adopt(self, config: Config, registry: Registry, schedules: Sequence[Schedule]) -> None:
         """Go on with other limits, handlers and schedules; what runs is left alone."""
+        config = self.control.adopt(config)
         self.runner.adopt(registry, limit=config.worker.concurrency, timeout=config.worker.timeout)
         self.permits.change(**_limits(config, registry))
         for service in self.upkeep:

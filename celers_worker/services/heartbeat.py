@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import Events, WorkerRegistered
+from celers_worker.core.orders import WorkerState
+from celers_worker.services.circuits import Circuits
+from celers_worker.services.control import Control
 from celers_worker.services.identity import Identity
 from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
@@ -32,6 +36,8 @@ class Heartbeat(Service):
         identity: Identity,
         runner: Runner,
         card: WorkerCard,
+        control: Control,
+        circuits: Circuits,
         *,
         interval: float,
         lease: timedelta,
@@ -41,12 +47,14 @@ class Heartbeat(Service):
         self._identity = identity
         self._runner = runner
         self._card = card
+        self._control = control
+        self._circuits = circuits
+        circuits.on_news(self.wake)
         self._lease = lease
         #: Before the lease ends, runs get this long to come to an end.
         self._margin = min(lease.total_seconds() / 6, 5.0)
         self._renewed = 0.0
         self._alarm: asyncio.TimerHandle | None = None
-        self.state = "running"
         self.latency: float | None = None
         """How long the database took to answer the last beat, in seconds."""
 
@@ -61,13 +69,14 @@ class Heartbeat(Service):
         return self._renewed + self._lease.total_seconds() - self._margin - time.monotonic()
 
     async def start(self) -> None:
-        """Register the worker, then keep it registered. Raises Refused.
+        """Register the worker, read what is held, then keep it registered. Raises Refused.
 
         If the database is away, which it was not a moment ago, the first tick that reaches it finds
         no lease and registers; until then nothing is claimed.
         """
         with contextlib.suppress(Unavailable):
             await self._register()
+            await self.tick()  # before the poller's first claim
         await super().start()
 
     async def stop(self) -> None:
@@ -78,23 +87,34 @@ class Heartbeat(Service):
         await self._store.run(maintenance.deregister, self._identity.id)
 
     async def tick(self) -> bool:
-        """Renew, then compare what the database says of our tasks with what runs."""
+        """Renew, do what was asked, then compare what the database says with what runs here."""
         sent = time.monotonic()
-        renewed = await self._store.run(
+        orders = await self._store.run(
             maintenance.renew,
             self._identity.id,
             self._lease,
             running=self._runner.running,
-            state=self.state,
+            state=self._control.state.value,
         )
         self.latency = time.monotonic() - sent
-        if renewed:
-            self._extend(sent)
-            await self.check()
-        else:
+        if orders is None:
             self._runner.lose(self._runner.runs, "the worker's lease ran out")
             await self._register()
+            return False
+        self._extend(sent)
+        if self._control.obey(orders):
+            self.wake()  # so that its row says so at once
+        self._circuits.obey(orders.holds)
+        await self.check()
+        await self._circuits.write()
+        await self._publish()
+        self._control.look()
         return False
+
+    def pause(self) -> float:
+        """Shorter while it drains, and until a task of a handler that is held may be tried."""
+        drains = self._control.state is WorkerState.DRAINING
+        return min(self.interval, self._circuits.next_probe, 0.5 if drains else self.interval)
 
     async def check(self) -> None:
         """Stop the runs whose leases are lost, and those that a person cancelled."""
@@ -118,23 +138,25 @@ class Heartbeat(Service):
         """Appear under a new id: a lease that ran out is never renewed."""
         self._identity.change()
         sent = time.monotonic()
-        card = self._card
-        await self._store.run(
-            maintenance.register,
-            WorkerCard(
-                id=self._identity.id,
-                name=card.name,
-                host=card.host,
-                pid=card.pid,
-                version=card.version,
-                queues=card.queues,
-                handlers=card.handlers,
-                concurrency=card.concurrency,
-            ),
-            self._lease,
+        self._card = replace(
+            self._card,
+            id=self._identity.id,
+            concurrency=self._control.concurrency,
+            limits=self._control.limits,
+            state=self._control.state.value,
+            orders=self._control.orders,
         )
+        await self._store.run(maintenance.register, self._card, self._lease)
         self._extend(sent)
         self.events.emit(WorkerRegistered(self._identity.id))
+
+    async def _publish(self) -> None:
+        """Say in the row what an order has made of the limits."""
+        concurrency = self._control.concurrency
+        if self._card.concurrency != concurrency:
+            card = replace(self._card, concurrency=concurrency, limits=self._control.limits)
+            await self._store.run(maintenance.publish, card)
+            self._card = card
 
     def _extend(self, sent: float) -> None:
         self._renewed = sent

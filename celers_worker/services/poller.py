@@ -24,6 +24,9 @@ _ISOLATED = 0.05
 #: A claim that was not answered in time may still be made, when the server gets to it. For so many
 #: seconds the poller looks for tasks of its own that nobody runs, and so often.
 DOUBT, LOOK = 60.0, 5.0
+#: A claim that passed over tasks of held handlers for longer than this, in seconds, and found no
+#: other, is repeated after so many times as long: there may be a hundred thousand of them.
+SLOW, PATIENCE = 0.01, 10
 
 
 class Poller(Service):
@@ -58,8 +61,9 @@ class Poller(Service):
         self._held_up = False
         self.has_claimed = False
         """Whether a claim was ever answered."""
-        self.holds: set[str] = set()
-        """Why it claims nothing, though there is room; ``hold`` and ``let_go`` change it."""
+        self.rests_until = 0.0
+        """Until when nothing else than what was passed over is expected, by the monotonic clock."""
+        self._passed_over: frozenset[str] = frozenset()
         permits.on_free(self.wake)
         settler.on_written(self._go_on)
 
@@ -67,25 +71,8 @@ class Poller(Service):
         """Call *callback* after each claim with the number of tasks it found."""
         self._on_claim = callback
 
-    def hold(self, reason: str) -> bool:
-        """Claim nothing until *reason* is let go; what runs goes on. False: it did already."""
-        if reason in self.holds:
-            return False
-        self.holds.add(reason)
-        return True
-
-    def let_go(self, reason: str) -> bool:
-        """Claim again, unless there is another reason not to; False: it was none."""
-        if reason not in self.holds:
-            return False
-        self.holds.discard(reason)
-        self.wake()
-        return True
-
     async def tick(self) -> bool:
         """Claim for what there is room; True when something was found."""
-        if self.holds:
-            return False
         if self._runner.isolating:
             if not self._settler.backlog:
                 self._runner.admit_suspect()
@@ -94,6 +81,8 @@ class Poller(Service):
         self._held_up = room <= 0
         demand = self._permits.demand(at_most=room)
         if demand.total == 0 or not self._heartbeat.holds_lease:
+            return False
+        if time.monotonic() < self.rests_until and demand.excluded == self._passed_over:
             return False
         if time.monotonic() >= self._look_at:
             await self._recover()
@@ -106,7 +95,11 @@ class Poller(Service):
             self._doubt_ends = self._look_at + DOUBT
             raise
         self.has_claimed = True
-        self.events.emit(TasksClaimed(tasks, time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        self.events.emit(TasksClaimed(tasks, seconds))
+        self._passed_over = demand.excluded if self._permits.holding and not tasks else frozenset()
+        rests = self._passed_over and seconds > SLOW
+        self.rests_until = time.monotonic() + PATIENCE * seconds if rests else 0.0
         self._permits.take_all(tasks)
         self._runner.start_all(tasks)
         self._on_claim(len(tasks))
@@ -116,11 +109,16 @@ class Poller(Service):
         return bool(tasks)
 
     def pause(self) -> float:
-        """Until the next task is due, at most the interval."""
+        """Until the next task is due, or a rest is over; at most the interval."""
         if self._runner.isolating:
             return _ISOLATED
         next_due = self._store.levels.next_due
-        return self.interval if next_due is None or self.holds else min(self.interval, next_due)
+        if next_due is None or self._permits.closed:
+            next_due = self.interval
+        pause = min(self.interval, next_due)
+        # Whoever woke it while it rested is not to be forgotten.
+        left = self.rests_until - time.monotonic()
+        return min(pause, left) if left > 0 else pause
 
     def _go_on(self) -> None:
         """Claim again what unwritten outcomes held up: no permit tells when they are written."""

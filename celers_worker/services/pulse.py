@@ -72,7 +72,8 @@ def _problems(crew: Crew, state: str) -> Sequence[str]:
         problems.append("the database does not answer")
     if not crew.heartbeat.holds_lease:
         problems.append("its lease has run out")
-    problems += [f"it claims no tasks: {reason}" for reason in sorted(crew.poller.holds)]
+    if crew.permits.closed:
+        problems.append(f"it claims no tasks: it is {crew.control.state.value}")
     return problems
 
 

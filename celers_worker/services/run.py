@@ -37,6 +37,7 @@ class Stop(Enum):
     CANCEL = auto()
     SHUTDOWN = auto()
     LEASE_LOST = auto()
+    HELD = auto()
 
 
 class Run(msgspec.Struct, eq=False):
@@ -73,7 +74,7 @@ def outcome_of_raise(run: Run, error: BaseException) -> Outcome:
             return _outcome_of_failure(run, TimeoutError(run.reason))
         case Stop.CANCEL:
             return Cancelled(run.reason)
-        case Stop.SHUTDOWN | Stop.LEASE_LOST:
+        case Stop.SHUTDOWN | Stop.LEASE_LOST | Stop.HELD:
             return Release(reason=run.reason)
         case None:
             return _outcome_of_failure(run, error)

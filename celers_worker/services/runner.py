@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -167,6 +167,17 @@ class Runner:
         self._quiet = True
         for run in [*self._lanes.ahead, *self._executors.waiting]:
             self._stop(run, Stop.SHUTDOWN, "the worker is stopping")
+
+    def give_back(self, names: Container[str], reason: str) -> None:
+        """Give back unrun what handlers with these *names* have claimed ahead."""
+        for run in self._lanes.ahead:
+            if run.task.name in names:
+                self._stop(run, Stop.HELD, reason)
+
+    def resize(self, limit: int) -> None:
+        """Run so many tasks at once from now on."""
+        self._lanes.limit = limit
+        self._lanes.summon(limit)
 
     async def idle(self, seconds: float) -> bool:
         """Wait until nothing runs, at most so long; True if nothing does."""

@@ -30,6 +30,9 @@ MYSQL: dict[str, Any] = {
     "mysql_collate": "utf8mb4_bin",
 }
 
+#: For an index's ``info["only_on"]``: the dialects that have it, if not all do.
+NOT_POSTGRESQL = frozenset({"mysql", "mariadb", "sqlite"})
+
 
 def name_text(length: int) -> TypeEngine[str]:
     """Text that is compared byte for byte: MySQL's default would hold 'abc' = 'ABC' = 'ábc'."""

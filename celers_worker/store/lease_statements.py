@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from celers_worker.store import sql
-from celers_worker.store.schema import tasks, workers
+from celers_worker.store.schema import handlers, tasks, workers
 from celers_worker.store.statements import PROCESSING
 
 REGISTER_WORKER: Insert = insert(workers).values(
@@ -36,6 +36,11 @@ REGISTER_WORKER: Insert = insert(workers).values(
     queues=bindparam("serves", type_=workers.c.queues.type),
     handlers=bindparam("knows", type_=workers.c.handlers.type),
     concurrency=bindparam("permits"),
+    limits=bindparam("limited", type_=workers.c.limits.type),
+    state=bindparam("in_state"),
+    wanted_state=bindparam("told_state", type_=workers.c.wanted_state.type),
+    wanted_concurrency=bindparam("told_concurrency", type_=Integer),
+    wanted_by=bindparam("told_by", type_=workers.c.wanted_by.type),
     started_at=sql.now(),
     heartbeat_at=sql.now(),
     expires_at=sql.later(bindparam("lease_seconds")),
@@ -49,6 +54,34 @@ RENEW_WORKER: Update = (
         expires_at=sql.later(bindparam("lease_seconds")),
         running=func.coalesce(bindparam("runs", type_=Integer), workers.c.running),
         state=func.coalesce(bindparam("in_state", type_=workers.c.state.type), workers.c.state),
+    )
+)
+_held = or_(handlers.c.paused_at.is_not(None), handlers.c.opened_at.is_not(None))
+_holds = (
+    handlers.c.name.label("handler"),
+    handlers.c.paused_at.is_not(None).label("paused"),
+    handlers.c.opened_at.is_not(None).label("open"),
+    (-sql.seconds_since(handlers.c.probe_at)).label("probe_in"),
+)
+_wanted = (workers.c.wanted_state, workers.c.wanted_concurrency, workers.c.wanted_by)
+#: What a worker is asked for, and the handlers that are held: a row for each, or one without.
+ORDERS: Select[Any] = (
+    select(*_wanted, *_holds)
+    .select_from(workers.outerjoin(handlers, _held))
+    .where(workers.c.id == bindparam("worker"))
+)
+_renewed = RENEW_WORKER.returning(*_wanted).cte("renewed")
+#: Both in one statement, for PostgreSQL. No row: the lease had run out.
+RENEW_AND_READ: Select[Any] = select(*_renewed.c, *_holds).select_from(
+    _renewed.outerjoin(handlers, _held)
+)
+#: What a worker says of itself once an order has changed it.
+PUBLISH_LIMITS: Update = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"))
+    .values(
+        concurrency=bindparam("permits"),
+        limits=bindparam("limited", type_=workers.c.limits.type),
     )
 )
 DEREGISTER_WORKER: Delete = delete(workers).where(workers.c.id == bindparam("worker"))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
 
+from celers_worker.core.orders import Limits, Orders, WorkerState
 from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
 from celers_worker.core.retention import NO_QUEUE, ages_of, longest
 from celers_worker.core.task import ARCHIVED, TaskState
-from celers_worker.store import history, lease_statements, limits, sql, statements
+from celers_worker.store import history, lease_statements, limits, orders, sql, statements
 from celers_worker.store.attempt import FailedAttempt
 from celers_worker.store.schema import (
     archive,
@@ -31,7 +32,7 @@ from celers_worker.store.workflow.retention import prune as prune_workflows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerCard:
-    """What a worker says of itself."""
+    """What a worker says of itself; ``orders``: what it was told to do under an earlier id."""
 
     id: str
     name: str
@@ -41,6 +42,9 @@ class WorkerCard:
     queues: Sequence[str]
     handlers: Sequence[str]
     concurrency: int
+    limits: Limits = field(default_factory=Limits)
+    state: str = WorkerState.RUNNING
+    orders: Orders = field(default_factory=Orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,11 @@ def register(transaction: Transaction, card: WorkerCard, lease: timedelta) -> No
             "serves": list(card.queues),
             "knows": list(card.handlers),
             "permits": card.concurrency,
+            "limited": asdict(card.limits),
+            "in_state": str(card.state),
+            "told_state": card.orders.state and card.orders.state.value,
+            "told_concurrency": card.orders.concurrency,
+            "told_by": card.orders.by,
             "lease_seconds": lease.total_seconds(),
         },
     )
@@ -92,18 +101,28 @@ def renew(
     *,
     running: int | None = None,
     state: str | None = None,
-) -> bool:
-    """Renew the worker's lease; False if it had run out, and then it stays so."""
-    renewed = transaction.connection.execute(
-        lease_statements.RENEW_WORKER,
+) -> Orders | None:
+    """Renew the worker's lease; None if it had run out, and then it stays so.
+
+    What comes back is what operators have asked of the worker, and the handlers that are held.
+    """
+    rows = transaction.renew(
         {
             "worker": worker,
             "lease_seconds": lease.total_seconds(),
             "runs": running,
             "in_state": state,
-        },
+        }
     )
-    return renewed.rowcount == 1
+    return orders.read(rows) if rows else None
+
+
+def publish(transaction: Transaction, card: WorkerCard) -> None:
+    """Let the worker's row say its concurrency and its limits as they are now."""
+    transaction.connection.execute(
+        lease_statements.PUBLISH_LIMITS,
+        {"worker": card.id, "permits": card.concurrency, "limited": asdict(card.limits)},
+    )
 
 
 def deregister(transaction: Transaction, worker: str) -> None:

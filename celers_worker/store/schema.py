@@ -24,6 +24,7 @@ from sqlalchemy import (
 from celers_worker.store import sql
 from celers_worker.store.columns import (
     MYSQL,
+    NOT_POSTGRESQL,
     content,
     document,
     long_text,
@@ -32,6 +33,7 @@ from celers_worker.store.columns import (
     task_columns,
 )
 from celers_worker.store.columns import metadata as metadata
+from celers_worker.store.handler_table import handlers as handlers
 from celers_worker.store.limit_tables import limit_holders as limit_holders
 from celers_worker.store.limit_tables import limits as limits
 from celers_worker.store.types import Id, UtcDateTime
@@ -40,7 +42,7 @@ from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
 from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0013"
+HEAD = "0015"
 VERSION_TABLE = "celers_alembic_version"
 
 
@@ -74,6 +76,7 @@ Index(
     tasks.c.scheduled_at,
     tasks.c.id,
     postgresql_where=_PENDING,
+    info={"only_on": frozenset({"postgresql"})},
 ).ddl_if(dialect="postgresql")
 Index(
     "idx_tasks_state_queue",
@@ -82,6 +85,7 @@ Index(
     tasks.c.priority,
     tasks.c.scheduled_at,
     tasks.c.id,
+    info={"only_on": NOT_POSTGRESQL},
 ).ddl_if(callable_=not_postgresql)
 # The table holds live tasks only, so this is "unique among the living". Partial, because an index
 # that most rows are not in costs a claim nothing.
@@ -101,7 +105,9 @@ archive = Table(
     postgresql_partition_by="RANGE (completed_at)",
     **MYSQL,
 )
-Index("idx_archive_completed_at", archive.c.completed_at).ddl_if(callable_=not_postgresql)
+Index("idx_archive_completed_at", archive.c.completed_at, info={"only_on": NOT_POSTGRESQL}).ddl_if(
+    callable_=not_postgresql
+)
 
 dead_letters = Table(
     "celers_dead_letter_queue",
@@ -185,6 +191,12 @@ workers = Table(
     Column("expires_at", UtcDateTime(), nullable=False),
     # What is known of its end, by who saw it: "SIGKILL".
     Column("ended_by", name_text(255)),
+    # How many tasks of each queue and handler it runs at most; see core.orders.Limits.
+    Column("limits", document()),
+    # What an operator asked of it, for its heartbeat to read.
+    Column("wanted_state", name_text(20)),
+    Column("wanted_concurrency", Integer),
+    Column("wanted_by", name_text(255)),
     **MYSQL,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,7 +34,10 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerView:
-    """A worker's row; ``age`` is the time since its last heartbeat, in seconds."""
+    """A worker's row; ``age`` is the time since its last heartbeat, in seconds.
+
+    ``lease_left``: seconds; ``limits`` as core.orders.Limits has them, None of an older version.
+    """
 
     id: str
     name: str
@@ -49,6 +52,19 @@ class WorkerView:
     started_at: datetime
     heartbeat_at: datetime
     age: float
+    lease_left: float = 0.0
+    limits: Mapping[str, Any] | None = None
+    wanted_state: str | None = None
+    wanted_concurrency: int | None = None
+    wanted_by: str | None = None
+
+    def serves(self, queue: str) -> bool:
+        """Whether it claims tasks of *queue*, when it claims."""
+        return not self.queues or queue in self.queues
+
+    def knows(self, name: str) -> bool:
+        """Whether it has a handler for tasks called *name*."""
+        return name in self.handlers
 
 
 def list_queues(transaction: Transaction) -> list[QueueView]:
@@ -81,9 +97,10 @@ def list_queues(transaction: Transaction) -> list[QueueView]:
 def list_workers(transaction: Transaction) -> list[WorkerView]:
     """The workers with live leases, and those lost within the last hour."""
     age = sql.seconds_since(workers.c.heartbeat_at).label("age")
+    left = (-sql.seconds_since(workers.c.expires_at)).label("lease_left")
     lapsed = (workers.c.expires_at <= sql.now()).label("lapsed")
     rows = transaction.connection.execute(
-        select(workers, age, lapsed).order_by(workers.c.started_at)
+        select(workers, age, left, lapsed).order_by(workers.c.started_at)
     )
     return [
         WorkerView(
@@ -100,6 +117,11 @@ def list_workers(transaction: Transaction) -> list[WorkerView]:
             started_at=row.started_at,
             heartbeat_at=row.heartbeat_at,
             age=float(row.age),
+            lease_left=max(float(row.lease_left), 0.0),
+            limits=row.limits,
+            wanted_state=row.wanted_state,
+            wanted_concurrency=row.wanted_concurrency,
+            wanted_by=row.wanted_by,
         )
         for row in rows
     ]

@@ -20,7 +20,7 @@ from celers_worker.core.outcome import (
     Settlement,
 )
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task, TaskState
-from celers_worker.store import sql, statements, sweeps
+from celers_worker.store import lease_statements, sql, statements, sweeps
 from celers_worker.store.attempt import FailedAttempt
 from celers_worker.store.capacity import check_room
 from celers_worker.store.levels import Level, Levels
@@ -122,6 +122,13 @@ class Transaction:
         *keep_completed*: False deletes completed tasks instead of archiving them. A result is kept.
         """
         return Settling(self, worker).write(settlements, keep_completed=keep_completed)
+
+    def renew(self, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Renew a worker's lease and read its orders; no row: the lease had run out."""
+        if self.connection.execute(lease_statements.RENEW_WORKER, values).rowcount != 1:
+            return []
+        asked = {"worker": values["worker"]}
+        return self.connection.execute(lease_statements.ORDERS, asked).all()
 
     def tell_ended(self) -> None:
         """Tell who waits for results that tasks have ended; not every database can."""

@@ -91,3 +91,9 @@ def test_an_end_is_told_by_its_status_or_its_signal() -> None:
     assert an_exit(-9).how == "SIGKILL"
     assert an_exit(-99).how == "signal 99"
     assert Exit(0, -1, timedelta(0), worked=False, error="no memory").how == "no memory"
+
+
+def test_a_process_that_an_operator_ended_has_no_successor() -> None:
+    for code, well in ((0, True), (1, False)):
+        ended = Exit(1, code, timedelta(hours=1), worked=True, leaving=True)
+        assert verdict(ended) == Finished(well=well)

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 
 from celers_worker import Celers, Context, backoff
+from celers_worker.circuit import circuit
 
 app = Celers()
 _SOON = backoff.fixed("50ms")
@@ -117,3 +118,10 @@ async def part(context: Context, number: int, seconds: float) -> int:
 async def collect(context: Context, numbers: list[int]) -> int:
     with noted(context):
         return sum(numbers)
+
+
+@app.task(circuit=circuit(3, rest="500ms"), max_retries=50, backoff=_SOON)
+def guarded(path: str) -> None:
+    """Calls a service that is up once a file is there."""
+    if not Path(path).exists():
+        raise ConnectionError(f"no answer from {path}")

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from celers_worker import Celers, Worker
 from celers_worker.config import Config, load_config
+from celers_worker.core import control_events
 from celers_worker.core import events as facts
 from celers_worker.core.errors import StoreError
 from celers_worker.core.events import Events, TasksSettled
@@ -29,9 +30,10 @@ class Seen:
 
     def __init__(self, events: Events) -> None:
         self.all: list[object] = []
-        for _, kind in inspect.getmembers(facts, inspect.isclass):
-            if kind.__module__ == facts.__name__ and dataclasses.is_dataclass(kind):
-                events.listen(kind, self.all.append)
+        for home in (facts, control_events):
+            for _, kind in inspect.getmembers(home, inspect.isclass):
+                if kind.__module__ == home.__name__ and dataclasses.is_dataclass(kind):
+                    events.listen(kind, self.all.append)
 
     def of(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.all if isinstance(event, kind)]

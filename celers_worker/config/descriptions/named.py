@@ -73,4 +73,25 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Set it if the deployment needs another limit than the code declares.",
         example='"512MB"',
     ),
+    "handlers.NAME.circuit_failures": Description(
+        "Failed runs within circuit_window that open the handler's circuit: its tasks are held, "
+        "and lose no attempt, until one that is tried completes. 0: never.",
+        "Set it for a handler that calls a service which may be down.",
+        example="5",
+    ),
+    "handlers.NAME.circuit_rate": Description(
+        "The failures must also be so many percent of the runs within the window.",
+        "Lower it if many tasks complete although the service is down.",
+        example="50",
+    ),
+    "handlers.NAME.circuit_window": Description(
+        "Failures longer ago than this do not count.",
+        "Raise it for a handler that runs seldom.",
+        example='"1m"',
+    ),
+    "handlers.NAME.circuit_rest": Description(
+        "Each time so long after, one task is tried.",
+        "Set it to how long the service takes to come back.",
+        example='"30s"',
+    ),
 }

@@ -63,6 +63,7 @@ class Part:
 #: away first, they could not tell any more which rows are theirs.
 _NAMED: tuple[Part, ...] = (
     Part(name="queues", table=schema.queues, queue="name", stays=True),
+    Part(name="handlers", table=schema.handlers, stays=True),
     # Not fixed: a dead task that is requeued and completes has another result.
     Part(name="results", table=schema.results, owner="task_id", history=True),
     Part(name="attempts", table=schema.attempts, owner="task_id", fixed=True, history=True),

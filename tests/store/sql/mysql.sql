@@ -363,10 +363,11 @@ SET queue_name=:to_queue, timeout=:to_timeout, group_id=:to_group, chord_id=:to_
 WHERE celers_tasks.id = :task_id;
 
 -- REGISTER_WORKER
-INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, started_at,
-    heartbeat_at, expires_at)
-VALUES (:worker, :label, :on_host, :process, :of_version, :serves, :knows, :permits, UTC_TIMESTAMP(6),
-    UTC_TIMESTAMP(6), TIMESTAMPADD(MICROSECOND, ROUND(:lease_seconds * 1000000), UTC_TIMESTAMP(6)));
+INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, state, started_at,
+    heartbeat_at, expires_at, limits, wanted_state, wanted_concurrency, wanted_by)
+VALUES (:worker, :label, :on_host, :process, :of_version, :serves, :knows, :permits, :in_state,
+    UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), TIMESTAMPADD(MICROSECOND, ROUND(:lease_seconds * 1000000),
+    UTC_TIMESTAMP(6)), :limited, :told_state, :told_concurrency, :told_by);
 
 -- RENEW_WORKER
 UPDATE celers_workers
@@ -375,6 +376,34 @@ SET running=coalesce(:runs, celers_workers.running), state=coalesce(:in_state, c
     UTC_TIMESTAMP(6))
 WHERE celers_workers.id = :worker
   AND celers_workers.expires_at > UTC_TIMESTAMP(6);
+
+-- ORDERS
+SELECT celers_workers.wanted_state, celers_workers.wanted_concurrency, celers_workers.wanted_by,
+    celers_handlers.name AS handler, celers_handlers.paused_at IS NOT NULL AS paused,
+    celers_handlers.opened_at IS NOT NULL AS open, -(TIMESTAMPDIFF(MICROSECOND, celers_handlers.probe_at,
+    UTC_TIMESTAMP(6)) / 1000000.0) AS probe_in
+FROM celers_workers
+LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR celers_handlers.opened_at IS NOT NULL
+WHERE celers_workers.id = :worker;
+
+-- RENEW_AND_READ
+WITH renewed AS (UPDATE celers_workers
+    SET running=coalesce(:runs, celers_workers.running), state=coalesce(:in_state, celers_workers.state),
+        heartbeat_at=UTC_TIMESTAMP(6), expires_at=TIMESTAMPADD(MICROSECOND, ROUND(:lease_seconds * 1000000),
+        UTC_TIMESTAMP(6))
+    WHERE celers_workers.id = :worker
+      AND celers_workers.expires_at > UTC_TIMESTAMP(6)
+    RETURNING celers_workers.wanted_state, celers_workers.wanted_concurrency, celers_workers.wanted_by)
+SELECT renewed.wanted_state, renewed.wanted_concurrency, renewed.wanted_by, celers_handlers.name AS handler,
+    celers_handlers.paused_at IS NOT NULL AS paused, celers_handlers.opened_at IS NOT NULL AS open,
+    -(TIMESTAMPDIFF(MICROSECOND, celers_handlers.probe_at, UTC_TIMESTAMP(6)) / 1000000.0) AS probe_in
+FROM renewed
+LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR celers_handlers.opened_at IS NOT NULL;
+
+-- PUBLISH_LIMITS
+UPDATE celers_workers
+SET concurrency=:permits, limits=:limited
+WHERE celers_workers.id = :worker;
 
 -- DEREGISTER_WORKER
 DELETE FROM celers_workers

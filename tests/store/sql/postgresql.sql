@@ -366,11 +366,12 @@ SET queue_name=:to_queue::VARCHAR, timeout=:to_timeout, group_id=:to_group::VARC
 WHERE celers_tasks.id = :task_id::UUID;
 
 -- REGISTER_WORKER
-INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, started_at,
-    heartbeat_at, expires_at)
+INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, state, started_at,
+    heartbeat_at, expires_at, limits, wanted_state, wanted_concurrency, wanted_by)
 VALUES (:worker::VARCHAR, :label::VARCHAR, :on_host::VARCHAR, :process::INTEGER, :of_version::VARCHAR,
-    :serves::JSONB, :knows::JSONB, :permits::INTEGER, statement_timestamp(), statement_timestamp(),
-    (statement_timestamp() + make_interval(secs => :lease_seconds)));
+    :serves::JSONB, :knows::JSONB, :permits::INTEGER, :in_state::VARCHAR, statement_timestamp(),
+    statement_timestamp(), (statement_timestamp() + make_interval(secs => :lease_seconds)), :limited::JSONB,
+    :told_state::VARCHAR, :told_concurrency::INTEGER, :told_by::VARCHAR);
 
 -- RENEW_WORKER
 UPDATE celers_workers
@@ -379,6 +380,35 @@ SET running=coalesce(:runs::INTEGER, celers_workers.running), state=coalesce(:in
     expires_at=(statement_timestamp() + make_interval(secs => :lease_seconds))
 WHERE celers_workers.id = :worker::VARCHAR
   AND celers_workers.expires_at > statement_timestamp();
+
+-- ORDERS
+SELECT celers_workers.wanted_state, celers_workers.wanted_concurrency, celers_workers.wanted_by,
+    celers_handlers.name AS handler, celers_handlers.paused_at IS NOT NULL AS paused,
+    celers_handlers.opened_at IS NOT NULL AS open, -CAST(extract(epoch
+        FROM statement_timestamp() - celers_handlers.probe_at) AS double precision) AS probe_in
+FROM celers_workers
+LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR celers_handlers.opened_at IS NOT NULL
+WHERE celers_workers.id = :worker::VARCHAR;
+
+-- RENEW_AND_READ
+WITH renewed AS (UPDATE celers_workers
+    SET running=coalesce(:runs::INTEGER, celers_workers.running), state=coalesce(:in_state::VARCHAR,
+        celers_workers.state), heartbeat_at=statement_timestamp(),
+        expires_at=(statement_timestamp() + make_interval(secs => :lease_seconds))
+    WHERE celers_workers.id = :worker::VARCHAR
+      AND celers_workers.expires_at > statement_timestamp()
+    RETURNING celers_workers.wanted_state, celers_workers.wanted_concurrency, celers_workers.wanted_by)
+SELECT renewed.wanted_state, renewed.wanted_concurrency, renewed.wanted_by, celers_handlers.name AS handler,
+    celers_handlers.paused_at IS NOT NULL AS paused, celers_handlers.opened_at IS NOT NULL AS open,
+    -CAST(extract(epoch
+        FROM statement_timestamp() - celers_handlers.probe_at) AS double precision) AS probe_in
+FROM renewed
+LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR celers_handlers.opened_at IS NOT NULL;
+
+-- PUBLISH_LIMITS
+UPDATE celers_workers
+SET concurrency=:permits::INTEGER, limits=:limited::JSONB
+WHERE celers_workers.id = :worker::VARCHAR;
 
 -- DEREGISTER_WORKER
 DELETE FROM celers_workers

@@ -359,11 +359,12 @@ SET queue_name=:to_queue, timeout=:to_timeout, group_id=:to_group, chord_id=:to_
 WHERE celers_tasks.id = :task_id;
 
 -- REGISTER_WORKER
-INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, started_at,
-    heartbeat_at, expires_at)
-VALUES (:worker, :label, :on_host, :process, :of_version, :serves, :knows, :permits,
+INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, state, started_at,
+    heartbeat_at, expires_at, limits, wanted_state, wanted_concurrency, wanted_by)
+VALUES (:worker, :label, :on_host, :process, :of_version, :serves, :knows, :permits, :in_state,
     strftime('%Y-%m-%d %H:%M:%f000', 'now'), strftime('%Y-%m-%d %H:%M:%f000', 'now'),
-    strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:lease_seconds, 3) || ' seconds'));
+    strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:lease_seconds, 3) || ' seconds'), :limited, :told_state,
+    :told_concurrency, :told_by);
 
 -- RENEW_WORKER
 UPDATE celers_workers
@@ -372,6 +373,34 @@ SET running=coalesce(:runs, celers_workers.running), state=coalesce(:in_state, c
     round(:lease_seconds, 3) || ' seconds')
 WHERE celers_workers.id = :worker
   AND celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%f000', 'now');
+
+-- ORDERS
+SELECT celers_workers.wanted_state, celers_workers.wanted_concurrency, celers_workers.wanted_by,
+    celers_handlers.name AS handler, celers_handlers.paused_at IS NOT NULL AS paused,
+    celers_handlers.opened_at IS NOT NULL AS open,
+    -((julianday('now') - julianday(celers_handlers.probe_at)) * 86400.0) AS probe_in
+FROM celers_workers
+LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR celers_handlers.opened_at IS NOT NULL
+WHERE celers_workers.id = :worker;
+
+-- RENEW_AND_READ
+WITH renewed AS (UPDATE celers_workers
+    SET running=coalesce(:runs, celers_workers.running), state=coalesce(:in_state, celers_workers.state),
+        heartbeat_at=strftime('%Y-%m-%d %H:%M:%f000', 'now'), expires_at=strftime('%Y-%m-%d %H:%M:%f000',
+        'now', round(:lease_seconds, 3) || ' seconds')
+    WHERE celers_workers.id = :worker
+      AND celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%f000', 'now')
+    RETURNING wanted_state, wanted_concurrency, wanted_by)
+SELECT renewed.wanted_state, renewed.wanted_concurrency, renewed.wanted_by, celers_handlers.name AS handler,
+    celers_handlers.paused_at IS NOT NULL AS paused, celers_handlers.opened_at IS NOT NULL AS open,
+    -((julianday('now') - julianday(celers_handlers.probe_at)) * 86400.0) AS probe_in
+FROM renewed
+LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR celers_handlers.opened_at IS NOT NULL;
+
+-- PUBLISH_LIMITS
+UPDATE celers_workers
+SET concurrency=:permits, limits=:limited
+WHERE celers_workers.id = :worker;
 
 -- DEREGISTER_WORKER
 DELETE FROM celers_workers

@@ -1,0 +1,1 @@
+"""Checkup: what ``celers doctor`` looks at beyond the tables' form. One file a subject."""
