@@ -37,8 +37,10 @@ from celers_worker.core.events import (
 )
 from celers_worker.link import Link
 from celers_worker.observe.combined import snapshot
+from celers_worker.observe.kept_lines import keeping
 from celers_worker.observe.logs import task_log
 from celers_worker.observe.metrics import Metrics, MetricsServer
+from celers_worker.observe.redaction import hide_secrets_of
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.draining import Until as Until
 from celers_worker.services.draining import ending_of
@@ -94,6 +96,7 @@ class Worker:
         self._reason = ""
         self.metrics: Metrics | None = None
         self.metrics_port: int | None = None
+        hide_secrets_of(config.database.url)
 
     def stop(self, reason: str = "asked to stop") -> None:
         """Ask for a clean end. The second call releases what runs without waiting for it."""
@@ -113,7 +116,7 @@ class Worker:
                 if not await self._open(store):
                     self.events.emit(WorkerStopping(self._reason, 0))
                     return Ending(0, 0)
-                with self._metrics_server():
+                with self._metrics_server(), keeping():
                     async with self._app.extensions.opened() as resources:
                         return await self._run(store, resources)
         finally:

@@ -179,6 +179,8 @@ class LogSettings(Table, frozen=True):
 
     level: Annotated[LogLevel, Choice(get_args(LogLevel))] = "info"
     format: Annotated[LogFormat, Choice(get_args(LogFormat))] = "auto"
+    keep_lines: Annotated[int, Whole(0, 10_000)] = 500
+    keep_bytes: Annotated[int, Whole(0, 1_048_576)] = 65_536
 
 
 #: The tables of which there is one, in the order of the file.

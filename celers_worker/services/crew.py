@@ -25,6 +25,7 @@ from celers_worker.services.listener import Listener
 from celers_worker.services.permits import Permits
 from celers_worker.services.poller import Poller
 from celers_worker.services.reaper import Reaper
+from celers_worker.services.run_logs import RunLogs
 from celers_worker.services.runner import Runner
 from celers_worker.services.scheduler import Scheduler
 from celers_worker.services.service import Service
@@ -87,10 +88,13 @@ class Crew:
         settings = config.worker
         identity = Identity(settings.name)
         permits = _permits(config, registry)
+        kept = config.log
+        logs = RunLogs(events, store, identity, lines=kept.keep_lines, size=kept.keep_bytes)
         settler = Settler(
             events,
             store,
             identity,
+            logs,
             window=settings.settle_interval.total_seconds(),
             batch=settings.settle_batch,
         )
@@ -106,12 +110,13 @@ class Crew:
         )
         completions = Completions(events, store, identity, runner)
         if work.offers is not None:
-            runner.host = WorkerHost(store, completions, work.offers)
+            runner.host = WorkerHost(store, completions, logs, work.offers)
         heartbeat = Heartbeat(
             events,
             store,
             identity,
             runner,
+            logs,
             _card(identity, config, registry),
             interval=settings.heartbeat_interval.total_seconds(),
             lease=settings.lease,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from celers_worker.core.events import Events
 from celers_worker.services.identity import Identity
+from celers_worker.services.run_logs import RunLogs
 from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
 from celers_worker.store import Store, maintenance
@@ -29,6 +30,7 @@ class Heartbeat(Service):
         store: Store,
         identity: Identity,
         runner: Runner,
+        logs: RunLogs,
         card: WorkerCard,
         *,
         interval: float,
@@ -38,6 +40,7 @@ class Heartbeat(Service):
         self._store = store
         self._identity = identity
         self._runner = runner
+        self._logs = logs
         self._card = card
         self._lease = lease
         #: Before the lease ends, runs get this long to come to an end.
@@ -66,6 +69,7 @@ class Heartbeat(Service):
         await super().stop()
         if self._alarm is not None:
             self._alarm.cancel()
+        await self._logs.write()
         await self._store.run(maintenance.deregister, self._identity.id)
 
     async def tick(self) -> bool:
@@ -84,6 +88,7 @@ class Heartbeat(Service):
         else:
             self._runner.lose(self._runner.runs, "the worker's lease ran out")
             await self._register()
+        await self._logs.write()
         return False
 
     async def check(self) -> None:

@@ -32,13 +32,14 @@ from celers_worker.store.columns import (
     task_columns,
 )
 from celers_worker.store.columns import metadata as metadata
+from celers_worker.store.log_table import run_logs as run_logs
 from celers_worker.store.types import Id, UtcDateTime
 from celers_worker.store.workflow.tables import task_edges as task_edges
 from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
 from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0008"
+HEAD = "0016"
 VERSION_TABLE = "celers_alembic_version"
 
 
