@@ -16,7 +16,7 @@ PACKAGE := .venv/.package
 DEVELOPMENT := .venv/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install servers test test-sqlite lint format sql bench bench-plots bench-peers build ci clean
+.PHONY: help demo install servers test test-sqlite lint format sql bench bench-plots bench-peers man build ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-plots: $(DEVELOPMENT) ## Draw docs/plots (FIGURES='FILE ...' that bench --
 bench-peers: $(DEVELOPMENT) servers ## Measure other queues beside ours, installed in .bench-peers
 	$(BIN)/python -m bench.peers
 
+man: $(PACKAGE) ## Write the manual pages into build/man
+	$(BIN)/celers man build/man
+
 build: $(DEVELOPMENT) ## Build the wheel into dist
 	$(PIP) install --group build
 	$(BIN)/python -m build --wheel
@@ -81,5 +84,5 @@ $(PACKAGE): pyproject.toml | $(BIN)/python
 
 $(DEVELOPMENT): pyproject.toml | $(BIN)/python
 	$(PIP) install --upgrade 'pip>=25.1'  # the first that knows --group
-	$(PIP) install --editable '.[mysql]' --group test --group lint
+	$(PIP) install --editable '.[mysql,top,tracing]' --group test --group lint
 	@touch $(PACKAGE) $@

@@ -35,6 +35,7 @@ from celers_worker.core.events import (
     WorkerStopped,
     WorkerStopping,
 )
+from celers_worker.core.watch_events import PoolerSuspected
 from celers_worker.link import Link
 from celers_worker.observe.combined import snapshot
 from celers_worker.observe.kept_lines import keeping
@@ -158,6 +159,8 @@ class Worker:
                     self.events.emit(ServiceFailed("store", error, failures, pause))
                     await asyncio.wait({stopped}, timeout=pause)
                     continue
+                if opened and store.sign_of_pooler is not None:
+                    self.events.emit(PoolerSuspected(store.name, store.sign_of_pooler))
                 if failures and opened:
                     self.events.emit(ServiceRecovered("store", failures))
                 return opened

@@ -35,6 +35,7 @@ from celers_worker.core.policies import MOST_CAUGHT_UP, Misfire, Overlap
 from celers_worker.core.task import MAX_RETRIES_LIMIT, PRIORITY_RANGE
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+Pooler: TypeAlias = Literal["none", "transaction"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
 
 _POSITIVE = Span(timedelta(milliseconds=1))
@@ -59,6 +60,7 @@ class DatabaseSettings(Table, frozen=True):
     connect_timeout: Annotated[timedelta, _POSITIVE] = timedelta(seconds=5)
     call_timeout: Annotated[timedelta, _POSITIVE] = timedelta(seconds=10)
     pool_size: Annotated[int, Whole(1, 1_000)] = 5
+    pooler: Annotated[Pooler, Choice(get_args(Pooler))] = "none"
 
 
 class WorkerSettings(Table, frozen=True):

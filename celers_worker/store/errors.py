@@ -74,6 +74,13 @@ _LIBPQ_REFUSAL = re.compile(
 )
 
 
+#: What PgBouncer says to sessions it cannot keep, and what servers say of statements that another
+#: client has prepared.
+_POOLER = re.compile(
+    r"unsupported startup parameter|prepared statement \S+ (does not exist|already exists)"
+)
+
+
 def fault_of(error: BaseException) -> Fault:
     """Say what *error* means; what is no database error is a bug."""
     if isinstance(error, DBAPIError):
@@ -106,6 +113,11 @@ def translate(error: BaseException, database: str) -> BaseException:
     if isinstance(error, CelersError):
         return error
     message = _message(error)
+    if _POOLER.search(message):
+        return Refused(
+            f"{database} is behind a connection pooler in transaction mode, and was not told so: "
+            f'set pooler = "transaction" in [database]. It said: {message}'
+        )
     match fault_of(error):
         case Fault.LOST:
             return Unavailable(f"{database} does not answer: {message}")

@@ -8,7 +8,7 @@ from celers_worker.store import sql
 from celers_worker.store.columns import MYSQL, content, metadata, name_text
 from celers_worker.store.types import Id, UtcDateTime
 
-#: ``lines`` is JSON, as bytes: text may hold what no column of text takes.
+#: ``content`` is JSON, as bytes: text may hold what no column of text takes.
 run_logs = Table(
     "celers_task_logs",
     metadata,
@@ -16,7 +16,7 @@ run_logs = Table(
     Column("lease", BigInteger, primary_key=True, autoincrement=False),
     Column("attempt", Integer, nullable=False),
     Column("worker_id", name_text(255)),
-    Column("lines", content(), nullable=False),
+    Column("content", content(), nullable=False),
     Column("updated_at", UtcDateTime(), nullable=False, server_default=sql.column_now()),
     Index("idx_task_logs_updated_at", "updated_at"),
     **MYSQL,

@@ -194,6 +194,11 @@ def _locked(store: DirectStore) -> Iterator[Connection]:
         with store.engine.connect() as connection:
             check_server(server_of(connection))
             connection.rollback()
+            if store.options.pooled and connection.dialect.name == "postgresql":
+                with _locked_by_another(store):
+                    yield connection.execution_options(celers_unbounded=True)
+                    connection.commit()
+                return
             _lock(connection)
             try:
                 yield connection
@@ -203,6 +208,16 @@ def _locked(store: DirectStore) -> Iterator[Connection]:
                 _unlock(connection)
     except Exception as error:
         raise_translated(error, store.name)
+
+
+@contextmanager
+def _locked_by_another(store: DirectStore) -> Iterator[None]:
+    """The lock in a transaction beside: behind a pooler no session could hold it."""
+    with store.engine.connect() as guard, guard.begin():
+        guard.execute(text(f"SET LOCAL statement_timeout = '{_PATIENCE}s'"))
+        guard.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        guard.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        yield
 
 
 def _lock(connection: Connection) -> None:

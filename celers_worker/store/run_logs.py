@@ -27,7 +27,7 @@ _KEEP = sql.insert_or_replace(run_logs).values(
     lease=bindparam("with_lease", type_=BigInteger),
     attempt=bindparam("number", type_=Integer),
     worker_id=bindparam("worker", type_=run_logs.c.worker_id.type),
-    lines=bindparam("content", type_=run_logs.c.lines.type),
+    content=bindparam("json", type_=run_logs.c.content.type),
     updated_at=sql.now(),
 )
 
@@ -54,7 +54,7 @@ def keep(transaction: Transaction, worker: str, logs: Sequence[tuple[Task, Writt
                     "with_lease": task.lease,
                     "number": task.attempt,
                     "worker": worker,
-                    "content": msgspec.json.encode(written),
+                    "json": msgspec.json.encode(written),
                 }
                 for task, written in chunk
             ],
@@ -71,7 +71,7 @@ def logs_of(transaction: Transaction, task_id: UUID) -> list[KeptLog]:
             row.attempt,
             row.lease,
             row.worker_id,
-            msgspec.json.decode(row.lines, type=Written),
+            msgspec.json.decode(row.content, type=Written),
             row.updated_at,
         )
         for row in rows

@@ -24,4 +24,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Connections that a process keeps for calls; on PostgreSQL a worker has four more.",
         "Raise it if handlers use context.transaction() a lot; lower it if connections are scarce.",
     ),
+    "database.pooler": Description(
+        "What stands before PostgreSQL: none, or transaction for a pooler in that mode.",
+        "Set it to transaction behind PgBouncer with pool_mode = transaction; an idle worker then "
+        "looks for tasks ten times a second, for nobody can tell it. Pools of sessions need none.",
+    ),
 }

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from celers_worker.store.deadline import bounded, cut_after
 from celers_worker.store.errors import Fault, fault_of, raise_translated
+from celers_worker.store.postgres import pooling
 
 
 class Compiled:
@@ -45,11 +46,16 @@ class HeldConnection:
         name: str,
         deadline: float,
         settings: Mapping[str, str] | None = None,
+        local: Mapping[str, str] | None = None,
     ) -> None:
+        """*local*: nothing lasts in a session, so these and *settings* are of each transaction."""
         self._engine = engine
         self._name = name
         self._deadline = deadline
         self._settings = settings or {}
+        self._begin = (
+            None if local is None else f"BEGIN; {pooling.local({**local, **self._settings})}"
+        )
         self._lock = asyncio.Lock()
         self._connection: AsyncConnection | None = None
         self._raw: Any = None
@@ -61,10 +67,11 @@ class HeldConnection:
                 if self._raw is None or self._raw.is_closed():
                     await bounded(self._connect(), self._deadline, abandon=self._cut)
                 with cut_after(self._deadline, self._cut):
-                    return await statement.fetch(self._raw, **values)
+                    return await self._fetch(statement, values)
             except BaseException as error:
                 # After a cancellation too: what the connection is at, nobody knows.
-                if not isinstance(error, Exception) or fault_of(error) is not Fault.CONFLICT:
+                conflict = isinstance(error, Exception) and fault_of(error) is Fault.CONFLICT
+                if not conflict or self._begin is not None:
                     await self._drop()
                 if isinstance(error, Exception):
                     raise_translated(error, self._name)
@@ -75,12 +82,20 @@ class HeldConnection:
         async with self._lock:
             await self._drop()
 
+    async def _fetch(self, statement: Compiled, values: Mapping[str, Any]) -> list[Any]:
+        if self._begin is None:
+            return await statement.fetch(self._raw, **values)
+        await self._raw.execute(self._begin)
+        rows = await statement.fetch(self._raw, **values)
+        await self._raw.execute("COMMIT")
+        return rows
+
     async def _connect(self) -> None:
         await self._drop()  # the server may have ended the last one while nobody looked
         connection = await self._engine().connect()
         self._connection = connection
         self._raw = (await connection.get_raw_connection()).driver_connection
-        if self._settings:
+        if self._settings and self._begin is None:
             script = "; ".join(f"SET {name} = {value}" for name, value in self._settings.items())
             await self._raw.execute(script)
 
