@@ -9,6 +9,7 @@ import struct
 import termios
 from pathlib import Path
 
+import pyte
 import pytest
 
 from celers_worker.store import control, survey
@@ -24,20 +25,48 @@ QUICK = ("top", "--interval", "0.1")
 
 
 class Screen(Terminal):
-    """A terminal of some size."""
+    """A terminal of some size, and what a person sees on it now."""
 
     def __init__(self, *arguments: str, **changes: str) -> None:
-        super().__init__(*arguments, **changes)
+        self._screen = pyte.Screen(150, 40)
+        self._stream = pyte.Stream(self._screen)
+        super().__init__(*arguments, COLUMNS="", LINES="", **changes)
         self.resize(40, 150)
 
     def resize(self, lines: int, columns: int) -> None:
+        """Another size, as a person gives it to a window."""
+        self._screen.resize(lines, columns)
         fcntl.ioctl(self._side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self._process.send_signal(signal.SIGWINCH)
 
-    def expect_again(self, text: str) -> None:
-        """Wait until *text* is drawn once more from now on."""
-        self.shown = ""
-        self.expect(text)
+    @property
+    def text(self) -> str:
+        return "\n".join(self._screen.display)
+
+    def see(self, text: str) -> None:
+        """Wait until *text* stands on the screen."""
+
+        def is_there() -> bool:
+            self._read()
+            assert text in self.text, f"the screen shows:\n{self.text}"
+            return True
+
+        eventually_sync(is_there, within=60)
+
+    def see_no_more(self, text: str) -> None:
+        """Wait until *text* does not stand there any more."""
+
+        def is_gone() -> bool:
+            self._read()
+            return text not in self.text
+
+        eventually_sync(is_gone, within=60)
+
+    def _read(self) -> str | None:
+        text = super()._read()
+        if text:
+            self._stream.feed(text)
+        return text
 
 
 def test_an_overview_holds_what_there_is(direct: DirectStore) -> None:
@@ -74,27 +103,30 @@ def test_a_person_pauses_cancels_and_requeues(direct: DirectStore) -> None:
         return queue.paused_at is not None
 
     with Screen(*QUICK) as screen:
-        screen.expect("mail-1")
-        screen.expect("no such user")
-        screen.expect(str(running))
+        for text in ("mail-1", "no such user", str(running), "12 due, 1 run"):
+            screen.see(text)
         screen.type("p")
-        eventually_sync(paused, within=30)
-        screen.expect("emails (paused)")
+        screen.see("emails (paused)")
+        assert paused()
         screen.type("p")
-        eventually_sync(lambda: not paused(), within=30)
+        screen.see_no_more("emails (paused)")
+        assert not paused()
         screen.type("c")
-        screen.expect(f"Cancel {running}?")
+        screen.see(f"Cancel {running}?")
         screen.type("n")
+        screen.see_no_more("[y/n]")
+        assert not direct.run(overview).running[0].cancelling
         screen.type("c")
-        screen.expect_again("[y/n]")
-        assert not [one for one in direct.run(overview).running if one.cancelling]
+        screen.see("[y/n]")
         screen.type("y")
-        eventually_sync(lambda: direct.run(overview).running[0].cancelling, within=30)
+        screen.see("(cancelling)")
         screen.type("r")
-        eventually_sync(lambda: rows.state(direct, dead) == "pending", within=30)
+        screen.see("13 due")
+        assert rows.state(direct, dead) == "pending"
         screen.type("?")
-        screen.expect("the next table")
+        screen.see("the next table")
         screen.type("x")
+        screen.see_no_more("the next table")
         screen.type("q")
         assert screen.end() == 0
     assert "Traceback" not in screen.shown
@@ -104,10 +136,10 @@ def test_a_person_pauses_cancels_and_requeues(direct: DirectStore) -> None:
 def test_it_survives_another_size_of_its_window(direct: DirectStore) -> None:
     rows.waiting(direct, queue="emails")
     with Screen(*QUICK) as screen:
-        screen.expect("emails")
+        screen.see("emails")
         for lines, columns in ((5, 12), (1, 1), (50, 200)):
             screen.resize(lines, columns)
-        screen.expect_again("emails")
+        screen.see("emails")
         screen.type("q")
         assert screen.end() == 0
 
@@ -115,7 +147,7 @@ def test_it_survives_another_size_of_its_window(direct: DirectStore) -> None:
 @on_sqlite
 def test_ctrl_c_ends_it_and_the_terminal_is_as_before(direct: DirectStore) -> None:
     with Screen(*QUICK) as screen:
-        screen.expect("celers top")
+        screen.see("celers top")
         screen.type_ctrl_c()
         assert screen.end() == 0
     assert "\x1b[?1049l" in screen.shown, "the screen before is shown again"
@@ -130,11 +162,11 @@ def test_a_database_that_goes_away_is_told_of_and_found_again(
     url: str = request.getfixturevalue(f"cli_{name}")
     monkeypatch.setenv("CELERS_DATABASE_URL", url)
     with Screen(*QUICK) as screen:
-        screen.expect("0 workers")
+        screen.see("0 workers")
         database_server.kill()
-        screen.expect_again("does not answer")
+        screen.see("does not answer")
         database_server.start()
-        screen.expect_again("celers top")
+        screen.see_no_more("does not answer")
         screen.type("q")
         assert screen.end() == 0
 
@@ -143,7 +175,7 @@ def test_a_database_that_goes_away_is_told_of_and_found_again(
 def test_no_color_is_heeded(direct: DirectStore) -> None:
     rows.waiting(direct, queue="emails")
     with Screen(*QUICK, NO_COLOR="1") as screen:
-        screen.expect("emails")
+        screen.see("emails")
         screen.type("q")
         assert screen.end() == 0
     colours = re.findall(r"[34]8;2;(\d+);(\d+);(\d+)", screen.shown)
@@ -154,7 +186,7 @@ def test_no_color_is_heeded(direct: DirectStore) -> None:
 def test_what_the_database_holds_cannot_play_with_the_terminal(direct: DirectStore) -> None:
     rows.waiting(direct, queue="[red]x\x1b]0;mine\x07")
     with Screen(*QUICK) as screen:
-        screen.expect("[red]x\\x1b]0;mine\\x07")
+        screen.see("[red]x\\x1b]0;mine\\x07")
         screen.type("q")
         assert screen.end() == 0
 
