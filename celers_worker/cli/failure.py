@@ -18,6 +18,7 @@ from celers_worker.core.errors import (
     Refused,
     SchemaError,
     Unavailable,
+    UnknownPooler,
 )
 
 FAILED = 1
@@ -82,6 +83,8 @@ def _reason(error: BaseException) -> str:
     match error:
         case click.ClickException():
             return error.format_message()
+        case UnknownPooler():
+            return str(error)
         case Refused(__cause__=Exception()):  # said by the server, not by us
             return f"{_sentence(error)} Mend database.url, or the rights of its user."
         case Unavailable():

@@ -88,7 +88,7 @@ class _Program(Family):
         """Read the options; the version is shown when all of them are known."""
         rest = super().parse_args(ctx, args)
         version, verbose = (ctx.params.pop(name, False) for name in ("version", "verbose"))
-        if version:
+        if version and not ctx.resilient_parsing:
             from celers_worker.cli.version import show
 
             options = ctx.params

@@ -15,6 +15,7 @@
     └── StoreError           the database failed
         ├── Unavailable      it cannot be reached, or is full; the same call may work later
         └── Refused          it answered no, and will again: rights, a missing database
+            └── UnknownPooler    a pooler is in the way that the configuration does not name
 
 Each message says what happened, where, why and what to do.
 """
@@ -152,3 +153,7 @@ class Unavailable(StoreError):
 
 class Refused(StoreError):
     """The database answered no and will do so again: rights, a missing database or table."""
+
+
+class UnknownPooler(Refused):
+    """A connection pooler keeps no session, and nobody has said so."""

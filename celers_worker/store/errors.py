@@ -14,7 +14,7 @@ from typing import NoReturn
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from celers_worker.core.errors import CelersError, Refused, StoreError, Unavailable
+from celers_worker.core.errors import CelersError, Refused, StoreError, Unavailable, UnknownPooler
 
 
 class Fault(Enum):
@@ -114,9 +114,9 @@ def translate(error: BaseException, database: str) -> BaseException:
         return error
     message = _message(error)
     if _POOLER.search(message):
-        return Refused(
-            f"{database} is behind a connection pooler in transaction mode, and was not told so: "
-            f'set pooler = "transaction" in [database]. It said: {message}'
+        return UnknownPooler(
+            f"{database} is behind a connection pooler in transaction mode ({message}): "
+            'set pooler = "transaction" in [database].'
         )
     match fault_of(error):
         case Fault.LOST:

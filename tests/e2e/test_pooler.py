@@ -77,5 +77,5 @@ def test_tasks_run_and_an_outcome_that_meets_its_restart_is_written_later(
 
 def test_a_worker_that_was_not_told_of_it_ends_and_names_the_setting(project: Project) -> None:
     worker = project.worker(settings={})
-    assert worker.ended(within=60) == 1
+    assert worker.ended(within=60) == 2
     assert 'set pooler = "transaction" in [database]' in worker.log_file.read_text()
