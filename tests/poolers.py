@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tests import processes
 from tests.servers import PrivateServer, Server, binary
@@ -51,7 +51,10 @@ class PgBouncer(PrivateServer):
             settings["ignore_startup_parameters"] = (
                 "statement_timeout,idle_in_transaction_session_timeout,plan_cache_mode,options"
             )
-        lines = ["[databases]", f"* = host={parts.hostname} port={parts.port}", "[pgbouncer]"]
+        target = f"host={parts.hostname} port={parts.port or 5432}"
+        if parts.password:
+            target += f" password={unquote(parts.password)}"
+        lines = ["[databases]", f"* = {target}", "[pgbouncer]"]
         lines += [f"{name} = {value}" for name, value in settings.items()]
         (self.data / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
         if os.geteuid() == 0:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
 from sqlalchemy import Connection, Engine, event, text
 
 from celers_worker.store.base import StoreOptions
@@ -20,19 +19,12 @@ from celers_worker.store.transaction import Transaction
 UNBOUNDED = "celers_unbounded"
 
 
-class PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
-    """An asyncpg connection that asks about types in one transaction, not in several."""
-
-    async def set_type_codec(self, *names: Any, **options: Any) -> None:
-        """What SQLAlchemy calls for JSON when it has connected."""
-        async with self.transaction():
-            await super().set_type_codec(*names, **options)
-
-
 def asyncpg_arguments() -> dict[str, Any]:
-    """What keeps asyncpg, and SQLAlchemy above it, from preparing statements in a session."""
+    """What keeps asyncpg, and SQLAlchemy above it, from preparing statements in a session.
+
+    Without its cache asyncpg sends a statement anew with what runs it, in one message.
+    """
     return {
-        "connection_class": PooledConnection,
         "statement_cache_size": 0,
         "prepared_statement_cache_size": 0,
         "prepared_statement_name_func": lambda: "",
