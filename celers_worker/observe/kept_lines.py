@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -92,8 +93,6 @@ def _text(entry: Mapping[str, Any]) -> str:
         text = f"{text} {' '.join(more)}"
     error = entry.get("exc_info")
     if error is True:
-        import sys
-
         error = sys.exc_info()
     if isinstance(error, tuple):
         error = error[1]

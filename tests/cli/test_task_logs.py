@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from uuid import UUID
 
 import pytest
@@ -86,8 +87,6 @@ def test_who_follows_sees_each_line_once_until_the_task_has_ended(direct: Direct
 
 @on_sqlite
 def test_ctrl_c_ends_it(direct: DirectStore) -> None:
-    import signal
-
     task_id = rows.running(direct)
     logged(direct, task_id, "one")
     with started("task", "logs", "-f", str(task_id), stdout=-1) as process:
