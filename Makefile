@@ -20,7 +20,7 @@ PACKAGE := .venv/.package
 DEVELOPMENT := .venv/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install servers test test-sqlite faults faults-full lint format sql bench bench-plots bench-peers audit build ci clean
+.PHONY: help demo install servers test test-sqlite faults faults-full lint format sql bench bench-plots bench-peers audit man build ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ audit: $(DEVELOPMENT) ## Look for known holes in what we depend on; asks the net
 	$(PIP) install --group audit
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
+man: $(PACKAGE) ## Write the manual pages into build/man
+	$(BIN)/celers man build/man
+
 build: $(DEVELOPMENT) ## Build the wheel into dist
 	$(PIP) install --group build
 	$(BIN)/python -m build --wheel
@@ -96,5 +99,5 @@ $(PACKAGE): pyproject.toml | $(BIN)/python
 
 $(DEVELOPMENT): pyproject.toml | $(BIN)/python
 	$(PIP) install --upgrade 'pip>=25.1'  # the first that knows --group
-	$(PIP) install --editable '.[mysql]' --group test --group lint
+	$(PIP) install --editable '.[mysql,top,tracing]' --group test --group lint
 	@touch $(PACKAGE) $@

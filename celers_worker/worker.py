@@ -45,9 +45,12 @@ from celers_worker.core.process_events import (
     ReloadRefused,
 )
 from celers_worker.core.registry import Registry
+from celers_worker.core.watch_events import PoolerSuspected
 from celers_worker.link import Link
+from celers_worker.observe.kept_lines import keeping
 from celers_worker.observe.logs import task_log
 from celers_worker.observe.notify import Notifier
+from celers_worker.observe.redaction import hide_secrets_of
 from celers_worker.presence import Presence
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.draining import Until as Until
@@ -115,6 +118,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
         self._reason = ""
+        hide_secrets_of(self.config.database.url)
         self._crew: Crew | None = None
         self._quiet = False
         self._link = link
@@ -184,8 +188,9 @@ class Worker:
                 if not await self._open(store):
                     self.events.emit(WorkerStopping(self._reason, 0))
                     return Ending(0, 0)
-                async with self._app.extensions.opened() as resources:
-                    return await self._run(store, resources)
+                with keeping():
+                    async with self._app.extensions.opened() as resources:
+                        return await self._run(store, resources)
         finally:
             await store.close()
 
@@ -225,6 +230,8 @@ class Worker:
                     self.events.emit(ServiceFailed("store", error, failures, pause))
                     await asyncio.wait({stopped}, timeout=pause)
                     continue
+                if opened and store.sign_of_pooler is not None:
+                    self.events.emit(PoolerSuspected(store.name, store.sign_of_pooler))
                 if failures and opened:
                     self.events.emit(ServiceRecovered("store", failures))
                 return opened

@@ -17,6 +17,7 @@ fi
 if [ -z "${CELERS_TEST_MYSQL_URL:-}" ] && ! { have mariadbd && have mariadb-install-db; }; then
   missing+=(mariadb-server-core mariadb-client-core)
 fi
+have pgbouncer || missing+=(pgbouncer)
 # What docs/operations/backup.md uses, whoever runs the servers.
 have pg_dump || [[ " ${missing[*]} " == *" postgresql "* ]] || missing+=(postgresql-client)
 { have mariadb-dump && have mariadb-binlog; } || missing+=(mariadb-client)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,11 @@ from sqlalchemy import text
 from celers_worker import testing
 from celers_worker.config import load_config
 from celers_worker.store import make_direct_store
-
-DOCS = Path(__file__).parents[1] / "docs"
+from tests.documents import Document
 
 
 def blocks(document: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / document).read_text(), re.DOTALL)
+    return Document(document).blocks(language)
 
 
 def program(document: str) -> dict[str, Any]:

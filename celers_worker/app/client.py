@@ -163,6 +163,7 @@ class Client:
             connect_timeout=settings.connect_timeout,
             call_timeout=settings.call_timeout,
             pool_size=settings.pool_size,
+            pooled=settings.pooler == "transaction",
             poll_backoff=self.config.worker.poll_backoff,
             keep_completed=self.config.keeps_completed,
         )

@@ -70,7 +70,7 @@ class Connection:
 
     def send(self, message: wire.ToWorker) -> None:
         """Say *message*; when the worker is gone, nobody needs it."""
-        if not isinstance(message, wire.Begun | wire.Told | wire.Ask):
+        if not isinstance(message, wire.Begun | wire.Told | wire.Wrote | wire.Ask):
             self._running = None
         data = wire.framed(message)
         with self._sending:

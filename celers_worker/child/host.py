@@ -74,7 +74,11 @@ class ChildHost:
 
     def log(self, context: Context) -> Any:
         """A logger whose lines name the task, and go where the worker's go."""
-        return task_log(context.task)
+        return task_log(context)
+
+    def keep_line(self, context: Context, level: str, text: str) -> None:
+        """The worker keeps it with the task; from any thread."""
+        self._connection.send(wire.Wrote(level, text))
 
 
 def _refuse(what: str, instead: str) -> NoReturn:

@@ -23,6 +23,7 @@ from celers_worker.core import wire
 from celers_worker.core.context import Context
 from celers_worker.core.handler import Handler
 from celers_worker.core.outcome import Outcome, failure_of, outcome_of_failure, outcome_of_value
+from celers_worker.core.run_log import runs_here
 from celers_worker.core.size import format_size
 from celers_worker.observe.log_output import adopt_foreign_logs, configure_logs
 
@@ -84,6 +85,7 @@ class _Process:
         began = time.monotonic()
         try:
             context = Context(task, self._host)
+            runs_here(lambda: context)
             args, kwargs = handler.decode_arguments(task.payload, context)
             with bounded(memory):
                 value = _called(running, context, handler.function, args, kwargs)

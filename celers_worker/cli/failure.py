@@ -19,6 +19,7 @@ from celers_worker.core.errors import (
     Refused,
     SchemaError,
     Unavailable,
+    UnknownPooler,
     Untrusted,
 )
 
@@ -84,7 +85,7 @@ def _reason(error: BaseException) -> str:
     match error:
         case click.ClickException():
             return error.format_message()
-        case Forbidden() | Untrusted():
+        case Forbidden() | Untrusted() | UnknownPooler():
             return str(error)
         case Refused(__cause__=Exception()):  # said by the server, not by us
             return f"{_sentence(error)} Mend database.url, or the rights of its user."

@@ -51,6 +51,7 @@ class Invocation:
             connect_timeout=settings.connect_timeout,
             call_timeout=settings.call_timeout,
             pool_size=settings.pool_size,
+            pooled=settings.pooler == "transaction",
         )
         with make_direct_store(settings.url, options) as store:
             yield store
@@ -66,6 +67,7 @@ class Invocation:
             connect_timeout=settings.connect_timeout,
             call_timeout=settings.call_timeout,
             pool_size=settings.pool_size,
+            pooled=settings.pooler == "transaction",
         )
         with patient_store(url or settings.url, options) as store:
             store.open()

@@ -18,7 +18,6 @@ import click
 from celers_worker.cli import failure
 from celers_worker.cli.invocation import Invocation
 from celers_worker.core.names import nearest
-from celers_worker.version import __version__
 
 NAME = "celers"
 COMPLETION = "_CELERS_COMPLETE"
@@ -36,6 +35,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "workers": "List, show, quiet, scale, drain and stop workers.",
         "explain": "Say why a task does not run, and what would change that.",
         "failures": "Group the failed attempts by what went wrong.",
+        "top": "Show what goes on, live.",
         "stats": "Say how the tasks that ended lately went.",
         "health": "Say whether everything is well, for probes.",
         "maintain": "Archive, recover, purge; vacuum, analyze; sizes and partitions.",
@@ -51,6 +51,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "doctor": "Find what is wrong with the database, and what mends it.",
         "check": "Check the configuration, the application and the database.",
         "init": "Write a configuration file and a first application.",
+        "completion": "Print what makes a shell complete these commands.",
+        "man": "Write the manual pages.",
     }
 )
 
@@ -85,6 +87,20 @@ class _Program(Family):
         file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         command: click.Command = import_module(f"celers_worker.cli.{file}").command
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; the version is shown when all of them are known."""
+        rest = super().parse_args(ctx, args)
+        version, verbose = (ctx.params.pop(name, False) for name in ("version", "verbose"))
+        if version and not ctx.resilient_parsing:
+            from celers_worker.cli.version import show
+
+            options = ctx.params
+            show(
+                Invocation(options["file"], options["database"], options["debug"]), verbose=verbose
+            )
+            ctx.exit()
+        return rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Describe the commands."""
@@ -152,9 +168,8 @@ def _drop_output() -> None:
 
 
 @click.group(NAME, cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(
-    __version__, message=f"%(prog)s %(version)s (Python {sys.version.split()[0]})"
-)
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.option("--verbose", is_flag=True, help="With --version: show all that a bug report needs.")
 @click.option(
     "--config",
     "file",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import click
 
-from celers_worker.cli import result, task_change, task_history, task_view
+from celers_worker.cli import result, task_change, task_history, task_logs, task_view
 from celers_worker.cli.asking import confirm, dry_run_option, reason_option, yes_option
 from celers_worker.cli.batches import in_batches
 from celers_worker.cli.choosing import (
@@ -94,7 +94,7 @@ def count_(invocation: Invocation, /, style: str, **chosen: Any) -> None:
 def show(invocation: Invocation, task_id: UUID, style: str) -> None:
     """Show everything about a task.
 
-    Its payload, its failed attempts with their tracebacks, its result.
+    Its payload, its failed attempts with their tracebacks, its result, what its handler logged.
     """
     with invocation.store() as store:
         show_task(store, task_id, style)
@@ -102,7 +102,7 @@ def show(invocation: Invocation, task_id: UUID, style: str) -> None:
 
 def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
     """Print everything about a task."""
-    from celers_worker.store import history, inspect, progress, results
+    from celers_worker.store import history, inspect, progress, results, run_logs
 
     view = store.run(inspect.task, task_id)
     if view is None:
@@ -114,6 +114,7 @@ def show_task(store: DirectStore, task_id: UUID, style: str) -> None:
         store.run(results.ending_of, task_id),
         store.run(progress.progress_of, task_id),
         store.run(history.transitions_of, task_id),
+        store.run(run_logs.logs_of, task_id),
     )
     if style == "json":
         show_document(task_view.full_document(dossier))
@@ -263,3 +264,4 @@ for _one in (task_change.update, task_change.reschedule, task_change.move):
     command.add_command(_one)
 command.add_command(task_change.reprioritise)
 command.add_command(task_history.of_task)
+command.add_command(task_logs.command)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import click
 
-from celers_worker.cli import task_history
+from celers_worker.cli import task_history, task_logs
 from celers_worker.cli.output import (
     Column,
     age,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from celers_worker.store.inspect import Attempt, TaskView
     from celers_worker.store.progress import Told
     from celers_worker.store.results import Ending
+    from celers_worker.store.run_logs import KeptLog
 
 COLUMNS = (
     Column("ID"),
@@ -50,6 +51,8 @@ class Dossier:
     told: Told | None = None
     """How far its handler said it was."""
     trail: Sequence[Transition] = ()
+    logs: Sequence[KeptLog] = ()
+    """What its handlers wrote to their logs, run by run."""
 
     @property
     def result(self) -> Any:
@@ -154,6 +157,7 @@ def full_document(dossier: Dossier) -> dict[str, Any]:
         "error_type": dossier.ending and dossier.ending.error_type,
         "error_data": dossier.ending and error_data(dossier.ending),
         "history": [task_history.document(transition) for transition in dossier.trail],
+        "logs": [task_logs.document(log) for log in dossier.logs],
     }
 
 
@@ -182,6 +186,8 @@ def show_page(dossier: Dossier) -> None:
     if dossier.trail:
         click.echo(f"\n{click.style('history', bold=True)}")
         task_history.show_rows(dossier.trail)
+    for log in dossier.logs:
+        _show_section(f"log of attempt {log.attempt}", "\n".join(task_logs.texts_of(log)))
     if dossier.view.state is TaskState.COMPLETED:
         _show_section("result", result_text(dossier))
 

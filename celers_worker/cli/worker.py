@@ -202,9 +202,11 @@ def _logged(config: Config, *, process: str | None = None) -> Events:
     from celers_worker.core.events import Events
     from celers_worker.observe.log_output import configure_logs
     from celers_worker.observe.logs import listen
+    from celers_worker.observe.redaction import hide_secrets_of
 
     events = Events()
-    configure_logs(config.log.level, config.log.format, process=process)
+    hide_secrets_of(config.database.url)
+    configure_logs(config.log.level, config.log.format, process=process, worker=config.worker.name)
     listen(events, level=config.log.level)
     return events
 

@@ -39,6 +39,7 @@ from celers_worker.core.policies import MOST_CAUGHT_UP, Misfire, Overlap
 from celers_worker.core.task import MAX_RETRIES_LIMIT, PRIORITY_RANGE
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+Pooler: TypeAlias = Literal["none", "transaction"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
 
 _POSITIVE = Span(timedelta(milliseconds=1))
@@ -74,6 +75,7 @@ class DatabaseSettings(Table, frozen=True):
     call_timeout: Annotated[timedelta, _POSITIVE] = timedelta(seconds=10)
     pool_size: Annotated[int, Whole(1, 1_000)] = 5
     file_readers: Annotated[str, Choice(tuple(Readers))] = Readers.OWNER.value
+    pooler: Annotated[Pooler, Choice(get_args(Pooler))] = "none"
 
 
 class WorkerSettings(Table, frozen=True):
@@ -222,6 +224,8 @@ class LogSettings(Table, frozen=True):
 
     level: Annotated[LogLevel, Choice(get_args(LogLevel))] = "info"
     format: Annotated[LogFormat, Choice(get_args(LogFormat))] = "auto"
+    keep_lines: Annotated[int, Whole(0, 10_000)] = 500
+    keep_bytes: Annotated[int, Whole(0, 1_048_576)] = 65_536
 
 
 #: The tables of which there is one, in the order of the file.

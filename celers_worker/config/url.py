@@ -65,6 +65,16 @@ def anchored_url(url: str) -> str:
     return f"sqlite:///{Path(path[1:]).absolute()}{mark}{options}"
 
 
+def secrets_of(url: str) -> set[str]:
+    """What *url* holds that nobody should read, as it is written there."""
+    scheme, rest = _split_scheme(url)
+    found = {secret.strip("'") for _, secret in _SECRET_OPTION.findall(rest)}
+    user, at, _ = rest.rpartition("@")
+    if scheme != "sqlite" and at and (password := user.partition(":")[2]):
+        found.add(password)
+    return found
+
+
 def url_problems(url: str) -> Iterator[str]:
     """Yield what is wrong with *url*, as ends of a sentence about it that hold nothing secret."""
     if not url.strip():

@@ -12,6 +12,7 @@ from celers_worker.core.foreign import traceparent
 from celers_worker.core.host import HasTask, Host
 from celers_worker.core.limit import Limit
 from celers_worker.core.progress import Progress
+from celers_worker.core.run_log import RunLog
 from celers_worker.core.task import Task
 
 if TYPE_CHECKING:
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 class Context:
     """What a handler may ask for, by a parameter annotated ``Context``: its task and its fate."""
 
-    __slots__ = ("_completion", "_host", "_on_stop", "_session", "_stopped", "task", "told_at")
+    __slots__ = (
+        "_completion",
+        "_host",
+        "_log_lines",
+        "_on_stop",
+        "_session",
+        "_stopped",
+        "task",
+        "told_at",
+    )
 
     told_at: float
     """When its progress was last written, by the monotonic clock; not set before."""
@@ -74,8 +84,25 @@ class Context:
 
     @property
     def log(self) -> Any:
-        """A structlog logger whose lines name the task."""
+        """A structlog logger whose lines name the task, and are kept with it.
+
+        So is what is logged through structlog or the standard library while the handler runs.
+        """
         return self._worker("log").log(self)
+
+    @property
+    def log_lines(self) -> RunLog | None:
+        """What the handler has written to its log, if anything."""
+        return getattr(self, "_log_lines", None)  # a slot that most runs never set
+
+    @log_lines.setter
+    def log_lines(self, lines: RunLog) -> None:
+        self._log_lines = lines
+
+    def keep_line(self, level: str, text: str) -> None:
+        """Keep a line of the handler's log with the task. Called by what writes logs."""
+        if self._host is not None:
+            self._host.keep_line(self, level, text)
 
     @property
     def resources(self) -> Mapping[str, Any]:

@@ -17,7 +17,8 @@
         ├── Unavailable      it cannot be reached, or is full; the same call may work later
         └── Refused          it answered no, and will again: a missing database, a password
             ├── Forbidden    a right is missing; names the command that shows how to grant it
-            └── Untrusted    the way to it is not as safe as it must be; says what mends it
+            ├── Untrusted    the way to it is not as safe as it must be; says what mends it
+            └── UnknownPooler    a pooler is in the way that the configuration does not name
 
 Each message says what happened, where, why and what to do.
 """
@@ -172,3 +173,7 @@ class Forbidden(Refused):
 
 class Untrusted(Refused):
     """No connection was made, for it would not have been safe: a certificate, or no TLS at all."""
+
+
+class UnknownPooler(Refused):
+    """A connection pooler keeps no session, and nobody has said so."""

@@ -56,6 +56,12 @@ def traceparent(metadata: str | Mapping[str, object] | None) -> str | None:
     return f"00-{context['trace_id']}-{context['span_id']}-{context['trace_flags']}"
 
 
+def trace_id(metadata: str | Mapping[str, object] | None) -> str | None:
+    """The id of the producer's trace, as logs and tracing tools show it."""
+    found = traceparent(metadata)
+    return None if found is None else found[3:35]
+
+
 def document(metadata: str | Mapping[str, object]) -> Mapping[str, Any]:
     """*metadata* as a mapping; a driver may bring it as text."""
     try:

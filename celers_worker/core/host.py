@@ -56,3 +56,6 @@ class Host(Protocol):
 
     def log(self, context: Context) -> Any:
         """A logger whose lines name the task."""
+
+    def keep_line(self, context: Context, level: str, text: str) -> None:
+        """Keep a line of the handler's log with its task; from any thread."""

@@ -10,6 +10,7 @@ broken in its process can break that process only.
                                    ◀      Begun     its module is imported, the handler is called
                                    ◀      Refused   it cannot be run here
                                    ◀      Told      its progress
+                                   ◀      Wrote     a line of its log
                                    ◀      Ask       tasks to enqueue
     Answer    their ids            ▶
     Stop      cancelled, stopping  ▶
@@ -86,6 +87,13 @@ class Told(msgspec.Struct, frozen=True, tag=True):
     message: str | None
 
 
+class Wrote(msgspec.Struct, frozen=True, tag=True):
+    """A line that the handler logged, to be kept with its task."""
+
+    level: str
+    text: str
+
+
 class Ask(msgspec.Struct, frozen=True, tag=True):
     """Please enqueue these."""
 
@@ -113,7 +121,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
 
 ToProcess: TypeAlias = Setup | Start | Stop | Answer
-ToWorker: TypeAlias = Begun | Refused | Told | Ask | Ended
+ToWorker: TypeAlias = Begun | Refused | Told | Wrote | Ask | Ended
 
 _to_process: msgspec.msgpack.Decoder[ToProcess] = msgspec.msgpack.Decoder(ToProcess)
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

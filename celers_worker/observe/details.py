@@ -25,7 +25,7 @@ class Details:
         self._log = log
 
     def started(self, event: fact.TaskStarted) -> None:
-        self._log.debug("task started", attempt=event.task.attempt, **of(event.task))
+        self._log.debug("task started", **of(event.task))
 
     def ended(self, event: fact.TaskEnded) -> None:
         self._log.debug(

@@ -9,16 +9,25 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from celers_worker.observe.kept_lines import keep
+from celers_worker.observe.redaction import redacted
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _LEVELS["error"] = logging.ERROR
 
 
 def configure_logs(
-    level: str, style: str, stream: TextIO | None = None, *, process: str | None = None
+    level: str,
+    style: str,
+    stream: TextIO | None = None,
+    *,
+    process: str | None = None,
+    worker: str | None = None,
 ) -> None:
     """Log to *stream* (stderr): readable on a terminal, JSON lines otherwise, as *style* says.
 
-    *process* is said in every line, where several processes write to one place.
+    *process* is said in every line, where several processes write to one place; *worker* in those
+    for machines. Secrets are hidden in all of them.
     """
     output = _Steady(stream or sys.stderr)
     console = style == "console" or (style == "auto" and output.isatty())
@@ -27,17 +36,22 @@ def configure_logs(
     processors: list[Any] = [structlog.contextvars.merge_contextvars, shown]
     if process is not None:
         processors.append(lambda logger, method, entry: entry | {"process": process})
+    processors.append(keep)
     if console:
         processors += [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=output.isatty(), pad_event_to=0),
         ]
     else:
+        if worker is not None:
+            processors.append(lambda logger, method, entry: {"worker": worker} | entry)
         processors += [
             stamp,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ]
+    # Of the whole line: a secret may be anywhere in it, in a traceback too.
+    processors.append(lambda logger, method, line: redacted(line))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -63,6 +77,8 @@ def adopt_foreign_logs(level: str) -> None:
 
 
 class _Foreign(logging.Handler):
+    keeps_lines = True  # through structlog
+
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(Exception):  # logging must not stop what is logged
             structlog.get_logger().log(

@@ -6,10 +6,11 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from celers_worker.core.context import Context
 from celers_worker.core.events import Events
 from celers_worker.core.process_events import ConfigurationReloaded
-from celers_worker.core.task import Task
 from celers_worker.observe.details import Details
+from celers_worker.observe.kept_lines import OURS, keep
 from celers_worker.observe.log_output import set_level
 from celers_worker.observe.phrases import Phrases
 from celers_worker.observe.process_phrases import ProcessPhrases
@@ -20,9 +21,8 @@ _Teller: TypeAlias = Phrases | ProcessPhrases
 
 def listen(events: Events, *, level: str) -> None:
     """Write a line for each event worth one at *level*."""
-    log = structlog.get_logger("celers")
-    tellers: list[_Teller] = [Phrases(log)]
-    tellers.append(ProcessPhrases(log))
+    log = structlog.get_logger("celers").bind(**{OURS: True})
+    tellers: list[_Teller] = [Phrases(log), ProcessPhrases(log)]
     for teller in tellers:
         _listen(events, teller)
     details = _Details(events, Details(log))
@@ -54,6 +54,9 @@ def _listen(events: Events, teller: _Teller) -> None:
         events.listen(event_type, getattr(teller, name))
 
 
-def task_log(task: Task) -> Any:
-    """A logger for the handler of *task*: each of its lines names the task."""
-    return structlog.get_logger("celers.task").bind(attempt=task.attempt, **of(task))
+def task_log(context: Context) -> Any:
+    """A logger for the handler of *context*: each of its lines names the task, and is kept."""
+    processors = structlog.get_config()["processors"]
+    if keep not in processors:  # the application has configured structlog, or nobody has
+        processors = [keep, *processors]
+    return structlog.wrap_logger(None, processors=processors).bind(**of(context.task))

@@ -9,6 +9,7 @@ from celers_worker.core import control_events as control
 from celers_worker.core import events as fact
 from celers_worker.core.outcome import Cancelled, Completed, Dead, Expired, Outcome, Release, Retry
 from celers_worker.core.task import Task
+from celers_worker.core.watch_events import PoolerSuspected, RunLogsLost
 from celers_worker.observe.wording import of, word
 
 
@@ -48,6 +49,8 @@ class Phrases:
         control.CircuitOpened: "opened",
         control.CircuitProbed: "probed",
         control.CircuitClosed: "closed",
+        RunLogsLost: "logs_lost",
+        PoolerSuspected: "pooler",
     }
 
     def __init__(self, log: Any) -> None:
@@ -137,6 +140,21 @@ class Phrases:
                 hint=event.suggestion.strip() or None,
                 **of(event.task),
             )
+
+    def logs_lost(self, event: RunLogsLost) -> None:
+        self._log.error(
+            "logs of handlers cannot be kept",
+            tasks=len(event.tasks),
+            error=f"{type(event.error).__name__}: {event.error}",
+        )
+
+    def pooler(self, event: PoolerSuspected) -> None:
+        self._log.warning(
+            "a connection pooler seems to stand before the database",
+            hint='set pooler = "transaction" in [database], or connect past it',
+            sign=event.sign,
+            database=event.database,
+        )
 
     def lost(self, event: fact.LeasesLost) -> None:
         self._log.error("leases lost", tasks=len(event.tasks), reason=event.reason)
@@ -258,7 +276,6 @@ class Phrases:
                 self._log.warning(
                     "task failed, will be tried again",
                     error=str(outcome.failure),
-                    attempt=task.attempt,
                     again_in=round(outcome.delay.total_seconds(), 1),
                     **of(task),
                 )
@@ -267,7 +284,6 @@ class Phrases:
                     "task is dead",
                     reason=outcome.reason,
                     error=str(outcome.failure),
-                    attempt=task.attempt,
                     **of(task),
                 )
             case Cancelled():

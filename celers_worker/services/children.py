@@ -155,6 +155,8 @@ class Children:
                         begin()
                         if memory is not None:
                             watching = asyncio.create_task(child.watch(memory))
+                    case wire.Wrote(level, text):
+                        run.context.keep_line(level, text)
                     case wire.Told() | wire.Ask():
                         self._in_background(_passed_on(child, run, message))
                     case wire.Refused(why):

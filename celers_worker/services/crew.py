@@ -33,6 +33,7 @@ from celers_worker.services.listener import Listener
 from celers_worker.services.permits import Permits
 from celers_worker.services.poller import Poller
 from celers_worker.services.reaper import Reaper
+from celers_worker.services.run_logs import RunLogs
 from celers_worker.services.runner import Runner
 from celers_worker.services.scheduler import Scheduler
 from celers_worker.services.service import Service
@@ -101,10 +102,13 @@ class Crew:
         identity = Identity(settings.name)
         permits = _permits(config, registry)
         hooks = Hooks(events, work.middleware)
+        kept = config.log
+        logs = RunLogs(events, store, identity, lines=kept.keep_lines, size=kept.keep_bytes)
         settler = Settler(
             events,
             hooks.around_settles(store.settle),
             identity,
+            logs,
             window=settings.settle_interval.total_seconds(),
             batch=settings.settle_batch,
         )
@@ -123,13 +127,14 @@ class Crew:
         )
         completions = Completions(events, store, identity, runner)
         if work.offers is not None:
-            runner.host = WorkerHost(store, completions, work.offers)
+            runner.host = WorkerHost(store, completions, logs, work.offers)
         control = Control(events, config, permits, runner, settler)
         heartbeat = Heartbeat(
             events,
             store,
             identity,
             runner,
+            logs,
             _card(identity, config, registry),
             control,
             Circuits(events, store, identity, registry, permits, runner),

@@ -14,6 +14,7 @@ from celers_worker.core.orders import WorkerState
 from celers_worker.services.circuits import Circuits
 from celers_worker.services.control import Control
 from celers_worker.services.identity import Identity
+from celers_worker.services.run_logs import RunLogs
 from celers_worker.services.runner import Runner
 from celers_worker.services.service import Service
 from celers_worker.store import Store, maintenance
@@ -35,6 +36,7 @@ class Heartbeat(Service):
         store: Store,
         identity: Identity,
         runner: Runner,
+        logs: RunLogs,
         card: WorkerCard,
         control: Control,
         circuits: Circuits,
@@ -46,6 +48,7 @@ class Heartbeat(Service):
         self._store = store
         self._identity = identity
         self._runner = runner
+        self._logs = logs
         self._card = card
         self._control = control
         self._circuits = circuits
@@ -84,6 +87,7 @@ class Heartbeat(Service):
         await super().stop()
         if self._alarm is not None:
             self._alarm.cancel()
+        await self._logs.write()
         await self._store.run(maintenance.deregister, self._identity.id)
 
     async def tick(self) -> bool:
@@ -108,6 +112,7 @@ class Heartbeat(Service):
         await self.check()
         await self._circuits.write()
         await self._publish()
+        await self._logs.write()
         self._control.look()
         return False
 

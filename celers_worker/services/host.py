@@ -13,8 +13,9 @@ from celers_worker.core.errors import LeaseLost, StoreError
 from celers_worker.core.limit import Limit
 from celers_worker.core.outcome import Completed
 from celers_worker.core.progress import Progress
-from celers_worker.core.task import Enqueued, NewTask, Task
+from celers_worker.core.task import Enqueued, NewTask
 from celers_worker.services.completions import Completions
+from celers_worker.services.run_logs import RunLogs
 from celers_worker.store import Store, borrowed, limits
 from celers_worker.store.progress import tell
 
@@ -25,16 +26,19 @@ class Offers:
 
     enqueue: Callable[[Sequence[NewTask]], Awaitable[list[Enqueued]]]
     enqueue_sync: Callable[[Sequence[NewTask]], list[Enqueued]]
-    log: Callable[[Task], Any]
+    log: Callable[[Context], Any]
     resources: Mapping[str, Any] = field(default_factory=dict)
 
 
 class WorkerHost:
     """Passes on what a handler asks its context for."""
 
-    def __init__(self, store: Store, completions: Completions, offers: Offers) -> None:
+    def __init__(
+        self, store: Store, completions: Completions, logs: RunLogs, offers: Offers
+    ) -> None:
         self._store = store
         self._completions = completions
+        self._logs = logs
         self._offers = offers
 
     @property
@@ -92,4 +96,8 @@ class WorkerHost:
 
     def log(self, context: Context) -> Any:
         """A logger whose lines name the task."""
-        return self._offers.log(context.task)
+        return self._offers.log(context)
+
+    def keep_line(self, context: Context, level: str, text: str) -> None:
+        """Keep a line of the handler's log with its task; from any thread."""
+        self._logs.add(context, level, text)

@@ -16,6 +16,8 @@ from contextvars import copy_context
 
 import msgspec
 
+from celers_worker.core.context import Context
+from celers_worker.core.run_log import runs_here
 from celers_worker.services.run import Run
 
 #: So long a lane runs handlers that never suspend, in seconds, before the loop has its turn.
@@ -86,6 +88,7 @@ class Lanes:
         turn = _Turn(lane)
         # Called when this lane suspends for the first time, before anything can resume it.
         self._loop.call_soon(self._look, turn)
+        runs_here(turn.context)
         untouched = copy_context()
         ends = time.monotonic() + TURN
         while self._waiting and self.running < self.limit:
@@ -122,3 +125,7 @@ class _Turn(msgspec.Struct, eq=False):
     lane: asyncio.Task[None]
     run: Run | None = None
     over: bool = False
+
+    def context(self) -> Context | None:
+        """That of the run for which the lane works now."""
+        return None if self.run is None else self.run.context

@@ -14,6 +14,7 @@ from celers_worker.core.events import Events, SettleRefused, TasksSettled
 from celers_worker.core.outcome import Dead, Settlement, failure_of
 from celers_worker.services.hooks import Settle
 from celers_worker.services.identity import Identity
+from celers_worker.services.run_logs import RunLogs
 from celers_worker.services.service import Service
 
 
@@ -28,11 +29,19 @@ class Settler(Service):
     name = "settler"
 
     def __init__(
-        self, events: Events, settle: Settle, identity: Identity, *, window: float, batch: int
+        self,
+        events: Events,
+        settle: Settle,
+        identity: Identity,
+        logs: RunLogs,
+        *,
+        window: float,
+        batch: int,
     ) -> None:
         super().__init__(events, interval=1.0)
         self._settle = settle
         self._identity = identity
+        self._logs = logs
         self._window = window
         self._batch = batch
         self._waiting: deque[Settlement] = deque()
@@ -112,6 +121,8 @@ class Settler(Service):
     async def _write(self, batch: Sequence[Settlement]) -> None:
         began = time.perf_counter()
         try:
+            # Before: who sees that a task has ended sees its log too.
+            await self._logs.write_of((one.task.id, one.task.lease) for one in batch)
             settled = await self._settle(self._identity.id, batch)
         except Unavailable:
             self._repeated.update(settlement.task.id for settlement in batch)

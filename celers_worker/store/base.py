@@ -58,6 +58,8 @@ class StoreOptions:
     """Where the database does not tell, an idle worker's looks grow apart up to this."""
     keep_completed: bool = True
     """Whether a settled task that completed goes to the archive, or nowhere."""
+    pooled: bool = False
+    """Whether a pooler in transaction mode stands before the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class Store:
         self.levels = Levels()
         self.pacing = Pacing(options.poll_backoff.total_seconds())
         self.server: server.Server | None = None
+        self.sign_of_pooler: str | None = None
+        """What told, when it was opened, of a pooler that nobody has configured."""
         self._engine: AsyncEngine | None = None
 
     @property

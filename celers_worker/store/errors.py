@@ -22,6 +22,7 @@ from celers_worker.core.errors import (
     Refused,
     StoreError,
     Unavailable,
+    UnknownPooler,
     Untrusted,
 )
 from celers_worker.store.tls_failure import tls_problem
@@ -95,6 +96,13 @@ _LIBPQ_REFUSAL = re.compile(
 )
 
 
+#: What PgBouncer says to sessions it cannot keep, and what servers say of statements that another
+#: client has prepared.
+_POOLER = re.compile(
+    r"unsupported startup parameter|prepared statement \S+ (does not exist|already exists)"
+)
+
+
 def fault_of(error: BaseException) -> Fault:
     """Say what *error* means; what is no database error is a bug."""
     if tls_problem(error) is not None:
@@ -142,6 +150,11 @@ def translate(error: BaseException, database: str) -> BaseException:
     """Return what to raise instead of *error*: one of our StoreErrors, or itself if it is a bug."""
     if isinstance(error, CelersError):
         return error
+    if _POOLER.search(_message(error)):
+        return UnknownPooler(
+            f"{database} is behind a connection pooler in transaction mode ({_message(error)}): "
+            'set pooler = "transaction" in [database].'
+        )
     fault = fault_of(error)
     message = tls_problem(error) if fault is Fault.UNTRUSTED else _message(error)
     translated = _translated(fault, message or "", database)

@@ -24,6 +24,7 @@ from celers_worker.store.schema import (
     progress,
     queues,
     results,
+    run_logs,
     tasks,
     workers,
 )
@@ -117,7 +118,7 @@ def erase(transaction: Transaction, of: Footprint, *, limit: int = 5_000) -> UUI
         return None
     batch = Footprint(of.queue, ids[0], ids[-1])
     wanted = frozenset(ids)
-    for table in (results, attempts, progress):
+    for table in (results, attempts, progress, run_logs):
         beside = select(table.c.task_id).where(*_between(table.c.task_id, batch)).distinct()
         met = wanted.intersection(transaction.connection.execute(beside).scalars())
         if met:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from celers_worker.core.task import ARCHIVED, TaskState
 from celers_worker.store import sql, statements
 from celers_worker.store.inspect import TaskFilter, conditions
-from celers_worker.store.schema import archive, attempts, dead_letters, results, tasks
+from celers_worker.store.schema import archive, attempts, dead_letters, results, run_logs, tasks
 from celers_worker.store.transaction import Transaction
 
 #: What CeleRS's own workers leave in the table of live tasks, where ours keep nothing that ended.
@@ -59,7 +59,7 @@ def count_ended(transaction: Transaction, age: timedelta) -> int:
 
 
 def purge(transaction: Transaction, wanted: TaskFilter, *, limit: int = 1_000) -> int:
-    """Delete up to *limit* tasks that have ended, with their results and failed attempts.
+    """Delete up to *limit* tasks that have ended, with their results, failed attempts and logs.
 
     Live tasks are left alone, whatever *wanted* says.
     """
@@ -77,7 +77,7 @@ def purge(transaction: Transaction, wanted: TaskFilter, *, limit: int = 1_000) -
         )
         if ids:
             transaction.connection.execute(delete(table).where(table.c.id.in_(ids)))
-            for beside in (results, attempts):
+            for beside in (results, attempts, run_logs):
                 transaction.connection.execute(delete(beside).where(beside.c.task_id.in_(ids)))
         deleted += len(ids)
     return deleted

@@ -22,6 +22,7 @@ from celers_worker.store.schema import (
     dead_letters,
     progress,
     results,
+    run_logs,
     unique_windows,
     workers,
 )
@@ -285,6 +286,9 @@ def prune(
     )
     counts["progress"] = _delete_old(
         transaction, progress, progress.c.updated_at, longest(retention, by_queue), limit
+    )
+    counts["logs"] = _delete_old(
+        transaction, run_logs, run_logs.c.updated_at, longest(retention, by_queue), limit
     )
     counts["workflows"] = prune_workflows(transaction, retention, limit=limit)
     transaction.connection.execute(

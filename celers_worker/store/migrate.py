@@ -201,6 +201,11 @@ def _locked(store: DirectStore) -> Iterator[Connection]:
         with store.engine.connect() as connection:
             check_server(server_of(connection))
             connection.rollback()
+            if store.options.pooled and connection.dialect.name == "postgresql":
+                with _locked_by_another(store):
+                    yield connection.execution_options(celers_unbounded=True)
+                    connection.commit()
+                return
             _lock(connection)
             try:
                 yield connection
@@ -218,6 +223,16 @@ def _refuse_to_lose(connection: Connection) -> None:
         raise CelersError(
             f"{live:,} live tasks would be lost. Let them end, or: celers migrate down --force"
         )
+
+
+@contextmanager
+def _locked_by_another(store: DirectStore) -> Iterator[None]:
+    """The lock in a transaction beside: behind a pooler no session could hold it."""
+    with store.engine.connect() as guard, guard.begin():
+        guard.execute(text(f"SET LOCAL statement_timeout = '{_PATIENCE}s'"))
+        guard.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        guard.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        yield
 
 
 def _lock(connection: Connection) -> None:

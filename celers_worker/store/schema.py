@@ -36,13 +36,14 @@ from celers_worker.store.columns import metadata as metadata
 from celers_worker.store.handler_table import handlers as handlers
 from celers_worker.store.limit_tables import limit_holders as limit_holders
 from celers_worker.store.limit_tables import limits as limits
+from celers_worker.store.log_table import run_logs as run_logs
 from celers_worker.store.types import Id, UtcDateTime
 from celers_worker.store.workflow.tables import task_edges as task_edges
 from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
 from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0015"
+HEAD = "0016"
 VERSION_TABLE = "celers_alembic_version"
 
 

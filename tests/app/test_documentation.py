@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,13 +16,10 @@ from celers_worker import Celers
 from celers_worker.config import Config
 from celers_worker.store.direct import DirectStore
 from tests import databases
+from tests.documents import Document
 from tests.store.steps import live_rows
 
-TEXT = (Path(__file__).parents[2] / "docs/enqueue.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.S)
+blocks = Document("enqueue.md").blocks
 
 
 class Base(DeclarativeBase):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +13,14 @@ import pytest
 from celers_worker.core.task import NewTask
 from celers_worker.store import make_direct_store, migrate
 from celers_worker.store.direct import DirectStore
-from tests import databases, processes
+from tests import databases, documents, processes
+from tests.documents import Document
 from tests.moving import content
 from tests.moving.conftest import Database
-from tests.servers import MariaDBServer, PostgresServer, binary
+from tests.servers import MariaDBServer, PostgresServer
 from tests.waiting import eventually_sync
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "operations" / "backup.md"
-BLOCK = re.compile(r"<!-- (run|settings): (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
-BLOCKS = {(kind, name): text for kind, name, text in BLOCK.findall(DOCUMENT.read_text())}
-SECONDS = 50
+DOCUMENT = Document("operations/backup.md")
 APPLICATION = """\
 from celers_worker import Celers
 
@@ -41,39 +36,17 @@ on_postgres = pytest.mark.parametrize("source_kind", ["postgres"])
 on_mysql = pytest.mark.parametrize("source_kind", ["mysql"])
 
 
-class Shell:
+class Shell(documents.Shell):
     """Runs blocks of the document, with what they find in their environment."""
-
-    def __init__(self, directory: Path, **variables: object) -> None:
-        self.directory = directory
-        own = [str(Path(sys.executable).parent), str(Path(binary("postgres")).parent)]
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if "CELERS" not in name},
-            "PATH": os.pathsep.join([*own, os.environ["PATH"]]),
-            "HOME": str(directory),
-            **{name: str(value) for name, value in variables.items()},
-        }
 
     def run(self, name: str, *, as_server: bool = False) -> str:
         """Run a block, as we or as the user whom the servers run as; it must succeed."""
-        command = ["bash", "-euo", "pipefail", "-c", BLOCKS["run", name]]
-        ended = subprocess.run(
-            processes.guarded(command) if as_server else command,
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        assert ended.returncode == 0, f"{name}: {ended.stdout}{ended.stderr}"
-        return ended.stdout + ended.stderr
+        return self.succeed(name, DOCUMENT.block("run", name), as_server=as_server)
 
 
 def settings(name: str, **places: Path) -> list[str]:
     """A block of settings as arguments of a server, with directories of our own."""
-    text = BLOCKS["settings", name]
+    text = DOCUMENT.block("settings", name)
     for place, path in places.items():
         text = text.replace(f"/srv/{place}", str(path))
     lines = [line.split("=", 1) for line in text.splitlines() if line]
@@ -111,8 +84,8 @@ def options_file(path: Path, address: str) -> Path:
 
 def test_every_block_of_the_document_is_run() -> None:
     source = Path(__file__).read_text()
-    assert [name for _, name in BLOCKS if f'"{name}"' not in source] == []
-    assert len(BLOCKS) == DOCUMENT.read_text().count("<!-- ") > 15
+    assert [block.name for block in DOCUMENT.marked if f'"{block.name}"' not in source] == []
+    assert len(DOCUMENT.marked) == DOCUMENT.text.count("<!-- ") > 15
 
 
 @pytest.mark.parametrize("source_kind", ["sqlite", "postgres", "mysql"])

@@ -28,6 +28,7 @@ from celers_worker.core.outcome import (
     Settlement,
 )
 from celers_worker.core.task import new_id
+from celers_worker.core.watch_events import PoolerSuspected, RunLogsLost
 from celers_worker.observe.log_output import adopt_foreign_logs, configure_logs
 from celers_worker.observe.logs import listen
 from tests.services.crews import locked
@@ -36,7 +37,7 @@ from tests.waiting import eventually
 
 TASK = a_task("send", queue="emails")
 FAILURE = Failure("ValueError", "no such user", "Traceback …")
-OF_TASK = {"task": "send", "id": str(TASK.id), "queue": "emails"}
+OF_TASK = {"task": "send", "id": str(TASK.id), "queue": "emails", "attempt": 1}
 
 
 class Log:
@@ -136,7 +137,6 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
             "level": "warning",
             "event": "task failed, will be tried again",
             "error": "ValueError: no such user",
-            "attempt": 1,
             "again_in": 2.0,
         }
         | OF_TASK,
@@ -148,7 +148,6 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
             "event": "task is dead",
             "reason": "attempt 1 of 1 failed",
             "error": "ValueError: no such user",
-            "attempt": 1,
         }
         | OF_TASK,
     ),
@@ -264,6 +263,25 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
         fact.ServiceRecovered("poller", 3),
         {"level": "info", "event": "service works again", "service": "poller", "failures": 3},
     ),
+    "logs lost": (
+        RunLogsLost([TASK], ValueError("too large")),
+        {
+            "level": "error",
+            "event": "logs of handlers cannot be kept",
+            "tasks": 1,
+            "error": "ValueError: too large",
+        },
+    ),
+    "pooler": (
+        PoolerSuspected("postgresql://h/d", "statement_timeout is 0 ms"),
+        {
+            "level": "warning",
+            "event": "a connection pooler seems to stand before the database",
+            "hint": 'set pooler = "transaction" in [database], or connect past it',
+            "sign": "statement_timeout is 0 ms",
+            "database": "postgresql://h/d",
+        },
+    ),
     "loop blocked": (
         fact.LoopBlocked(1.234, ["tasks.py:12 work"]),
         {
@@ -277,7 +295,7 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
 DETAILS: dict[str, tuple[object, dict[str, Any]]] = {
     "task started": (
         fact.TaskStarted(TASK),
-        {"level": "debug", "event": "task started", "attempt": 1} | OF_TASK,
+        {"level": "debug", "event": "task started"} | OF_TASK,
     ),
     "task ended": (
         fact.TaskEnded(Settlement(TASK, Completed()), 0.123456),
@@ -365,6 +383,20 @@ def test_one_of_several_processes_says_which_one_it_is() -> None:
     [line] = writes  # in one piece, so that the lines of several processes do not mix
     assert json.loads(line)["process"] == "mail-2"
     assert line.endswith("}\n")
+
+
+def test_a_line_about_a_task_names_the_trace_that_led_to_it() -> None:
+    log = Log()
+    traced = a_task("send", metadata={"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"})
+    log.events.emit(fact.TaskAbandoned(traced, "why"))
+    assert log.lines[0]["trace"] == "ab" * 16
+
+
+def test_a_line_for_machines_names_the_worker() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream, worker="mail-1")
+    structlog.get_logger().info("hello")
+    assert json.loads(stream.getvalue())["worker"] == "mail-1"
 
 
 def test_a_text_with_line_breaks_stays_on_one_line() -> None:

@@ -29,4 +29,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Who may read this file if the URL in it has a password: owner, group or everybody.",
         'Change it to "group" where the file is root\'s and the worker in its group (chmod 640).',
     ),
+    "database.pooler": Description(
+        "What stands before PostgreSQL: none, or transaction for a pooler in that mode.",
+        "Set it to transaction behind PgBouncer with pool_mode = transaction; an idle worker then "
+        "looks for tasks ten times a second, for nobody can tell it. Pools of sessions need none.",
+    ),
 }

@@ -28,4 +28,13 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "console for people, json for machines; auto: console on a terminal, else json.",
         "Set it if the place where the logs go wants one of them.",
     ),
+    "log.keep_lines": Description(
+        "How many lines that a handler logs are kept with its task for each run; 0 keeps none.",
+        "Raise it if handlers have more to say. Half are the first lines, half the last ones; see "
+        "`celers task logs`.",
+    ),
+    "log.keep_bytes": Description(
+        "How many bytes of these lines are kept for each run.",
+        "Lower it to save space; they are kept as long as their tasks.",
+    ),
 }

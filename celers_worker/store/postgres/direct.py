@@ -7,11 +7,12 @@ import socket
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, Engine
 
 from celers_worker.store.curfew import CURFEW
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.ended import EndedPause
+from celers_worker.store.postgres import pooling
 from celers_worker.store.postgres.connecting import whichever_writes
 from celers_worker.store.postgres.ended import PostgresEndedPause
 from celers_worker.store.postgres.transaction import PostgresTransaction
@@ -28,7 +29,9 @@ class PostgresDirectStore(DirectStore):
         return without_tls(self.url)
 
     def ended_pause(self) -> EndedPause:
-        """NOTIFY tells, on a connection of its own."""
+        """NOTIFY tells, on a connection of its own; behind a pooler time does."""
+        if self.options.pooled:
+            return super().ended_pause()
         return PostgresEndedPause(self._engine_url, self._connect_arguments())
 
     def _bounded(self, connection: Connection) -> AbstractContextManager[None]:
@@ -46,14 +49,24 @@ class PostgresDirectStore(DirectStore):
 
     def _connect_arguments(self) -> dict[str, Any]:
         milliseconds = self.call_seconds * 1000
-        return {
+        common = {
             **whichever_writes(self.url),
             **tls_of(self.url).libpq,
             "connect_timeout": self.connect_seconds,
             "application_name": "celers",
+            "tcp_user_timeout": milliseconds,
+        }
+        if self.options.pooled:
+            return common | {"prepare_threshold": None}
+        return common | {
             # The server ends what takes too long, and who falls silent with locks in his hands; a
             # server that is gone, the socket does.
             "options": f"-c statement_timeout={milliseconds}"
             f" -c idle_in_transaction_session_timeout={milliseconds}",
-            "tcp_user_timeout": milliseconds,
         }
+
+    def _make_engine(self) -> Engine:
+        engine = super()._make_engine()
+        if self.options.pooled:
+            pooling.limit(engine, self.options)
+        return engine

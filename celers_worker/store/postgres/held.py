@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from celers_worker.store.deadline import Deadline, bounded
 from celers_worker.store.errors import Fault, fault_of, raise_translated
+from celers_worker.store.postgres import pooling
 
 
 class Compiled:
@@ -50,14 +51,21 @@ class HeldConnection:
         deadline: float,
         settings: Mapping[str, str] | None = None,
         prepare: Callable[[Any], Awaitable[None]] | None = None,
+        local: Mapping[str, str] | None = None,
     ) -> None:
-        """*prepare* is given each new connection of asyncpg."""
+        """*prepare* is given each new connection of asyncpg.
+
+        *local*: nothing lasts in a session, so these and *settings* are of each transaction.
+        """
         self._engine = engine
         self._name = name
         self._deadline = deadline
         self._within = Deadline(deadline, self._cut)
         self._settings = settings or {}
         self._prepare = prepare
+        self._begin = (
+            None if local is None else f"BEGIN; {pooling.local({**local, **self._settings})}"
+        )
         self._lock = asyncio.Lock()
         self._connection: AsyncConnection | None = None
         self._raw: Any = None
@@ -69,10 +77,11 @@ class HeldConnection:
                 if self._raw is None or self._raw.is_closed():
                     await bounded(self._connect(), self._deadline, abandon=self._cut)
                 with self._within:
-                    return await statement.fetch(self._raw, **values)
+                    return await self._fetch(statement, values)
             except BaseException as error:  # raised again: the connection's state is unknown
                 # After a cancellation too: what the connection is at, nobody knows.
-                if not isinstance(error, Exception) or fault_of(error) is not Fault.CONFLICT:
+                conflict = isinstance(error, Exception) and fault_of(error) is Fault.CONFLICT
+                if not conflict or self._begin is not None:
                     await self._drop()
                 if isinstance(error, Exception):
                     raise_translated(error, self._name)
@@ -84,12 +93,20 @@ class HeldConnection:
             await self._drop()
             self._within.close()
 
+    async def _fetch(self, statement: Compiled, values: Mapping[str, Any]) -> list[Any]:
+        if self._begin is None:
+            return await statement.fetch(self._raw, **values)
+        await self._raw.execute(self._begin)
+        rows = await statement.fetch(self._raw, **values)
+        await self._raw.execute("COMMIT")
+        return rows
+
     async def _connect(self) -> None:
         await self._drop()  # the server may have ended the last one while nobody looked
         connection = await self._engine().connect()
         self._connection = connection
         self._raw = (await connection.get_raw_connection()).driver_connection
-        if self._settings:
+        if self._settings and self._begin is None:
             script = "; ".join(f"SET {name} = {value}" for name, value in self._settings.items())
             await self._raw.execute(script)
         if self._prepare is not None:

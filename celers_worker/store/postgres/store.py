@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import URL, exists, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task, datetime_of
@@ -23,7 +24,7 @@ from celers_worker.core.workflow import WorkflowState
 from celers_worker.store import lease_statements
 from celers_worker.store.base import Store, StoreOptions, UpkeepDue, Wakeup
 from celers_worker.store.ended import EndedHints
-from celers_worker.store.postgres import claiming, connecting, enqueueing, settling
+from celers_worker.store.postgres import claiming, connecting, enqueueing, pooling, settling
 from celers_worker.store.postgres.ended import PostgresEndedHints
 from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
@@ -88,6 +89,12 @@ class PostgresStore(Store):
         self._upkeep_due, self._asked_at = UpkeepDue(), -math.inf
         self._listening = Listening(without_tls(url), self.name, options, self._tls)
 
+    async def open(self) -> None:
+        """Connect and check; also whether our connections are really ours."""
+        await super().open()
+        if not self.options.pooled:
+            self.sign_of_pooler = await self.run(pooling.sign_of_pooler, self.options)
+
     async def close(self) -> None:
         """Give the held connections back and close the pool."""
         for held in (self._claims, self._settles, self._enqueues):
@@ -143,6 +150,10 @@ class PostgresStore(Store):
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
+        if self.options.pooled:  # which has no session that could listen: time tells
+            async for hint in super().wakeups():
+                yield hint
+            return
         async with aclosing(self._listening.wakeups()) as hints:
             async for hint in hints:
                 if hint.control:
@@ -155,6 +166,8 @@ class PostgresStore(Store):
 
     def ended_hints(self) -> EndedHints:
         """NOTIFY tells, on a connection of its own."""
+        if self.options.pooled:
+            return EndedHints()
         return PostgresEndedHints(self._engine_url, self.name, self.options, self._tls)
 
     # --- inside ---
@@ -166,7 +179,13 @@ class PostgresStore(Store):
             deadline=self.options.call_timeout.total_seconds(),
             settings=_WALK_THE_INDEX,
             prepare=prepare,
+            local=pooling.limits(self.options) if self.options.pooled else None,
         )
+
+    @property
+    def poll_pause(self) -> float:
+        """Behind a pooler each look is a transaction of several round trips."""
+        return 0.1
 
     async def _enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Plain tasks by one statement, also of several callers; keyed ones as elsewhere."""
@@ -206,6 +225,8 @@ class PostgresStore(Store):
             **values,
         )
         claimed = [Task(*row) for row in rows]
+        if claimed:
+            self.pacing.came()
         claimed.sort(key=_DUE)
         claimed.sort(key=_PRIORITY, reverse=True)
         return claimed
@@ -247,21 +268,29 @@ class PostgresStore(Store):
         return without_tls(self.url)
 
     def _connect_arguments(self) -> dict[str, Any]:
-        call = self.options.call_timeout.total_seconds()
+        seconds = self.options.connect_timeout.total_seconds()
+        named = {"application_name": "celers"}
+        if self.options.pooled:
+            return {"timeout": seconds, "server_settings": named} | pooling.asyncpg_arguments()
         return {
             **connecting.whichever_writes(self.url),
             **self._tls.asyncpg,
-            "timeout": self.options.connect_timeout.total_seconds(),
+            "timeout": seconds,
             "server_settings": {
-                "application_name": "celers",
+                **named,
                 # What nobody waits for any more must not be done later, and a worker that froze
                 # in a transaction must not keep its locks.
-                "statement_timeout": f"{round(call * 1000)}",
-                "idle_in_transaction_session_timeout": f"{round(call * 1000)}",
+                **pooling.limits(self.options),
                 # A plan that was made while the table was empty would read all of it for ever.
                 "plan_cache_mode": "force_custom_plan",
             },
         }
+
+    def _new_engine(self, pool_size: int) -> AsyncEngine:
+        engine = super()._new_engine(pool_size)
+        if self.options.pooled:
+            pooling.limit(engine.sync_engine, self.options)
+        return engine
 
 
 def _limited(demand: Demand) -> dict[str, int]:
