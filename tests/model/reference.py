@@ -6,9 +6,10 @@ from the table only the instants by which due tasks are ordered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import permutations
 from uuid import UUID
 
 from celers_worker.core.outcome import (
@@ -20,7 +21,7 @@ from celers_worker.core.outcome import (
     Release,
     Retry,
 )
-from celers_worker.core.task import LIVE, TRANSITIONS, Demand, TaskState
+from celers_worker.core.task import LIVE, TRANSITIONS, Demand, NewTask, TaskState
 
 MAX_CRASHES = 3
 
@@ -43,6 +44,14 @@ class Modelled:
     worker: str | None = None
     cancel: bool = False
     """Whether its run was asked to stop."""
+
+    @classmethod
+    def of(cls, new: NewTask) -> Modelled:
+        """What a producer adds."""
+        return cls(
+            *(new.id, new.queue, new.name, new.priority, new.max_retries, new.unique_key),
+            due=not new.delay,
+        )
 
     def become(self, state: TaskState) -> None:
         """Change the state, which must be a legal transition."""
@@ -97,12 +106,19 @@ class Reference:
             and task.name not in demand.excluded
         ]
 
-    def expected(self, demand: Demand, due_at: Mapping[UUID, datetime]) -> list[UUID]:
-        """What a claim takes that knows every level, in its order; for demands without handlers.
+    def expected(self, demand: Demand, due_at: Mapping[UUID, datetime]) -> list[list[UUID]]:
+        """What a claim may take that knows every level, in its order; for demands without handlers.
 
         The highest priority first, then what became due first, then ids. Of a queue with less room
-        than the whole, one priority at a time.
+        than the whole, one priority at a time. Of two queues that became due in the same instant
+        either may be the first.
         """
+        queues = sorted({task.queue for task in self.tasks.values()})
+        return [self._taken(demand, due_at, order) for order in permutations(queues)]
+
+    def _taken(
+        self, demand: Demand, due_at: Mapping[UUID, datetime], order: Sequence[str]
+    ) -> list[UUID]:
         ready = self.claimable(demand)
         heads: dict[tuple[str, int], datetime] = {}
         for task in ready:
@@ -110,7 +126,9 @@ class Reference:
             heads[key] = min(heads.get(key, due_at[task.id]), due_at[task.id])
         taken: list[Modelled] = []
         limited: set[str] = set()
-        for queue, priority in sorted(heads, key=lambda key: (-key[1], heads[key])):
+        for queue, priority in sorted(
+            heads, key=lambda key: (-key[1], heads[key], order.index(key[0]))
+        ):
             if queue in limited:
                 continue
             if demand.room(queue) < demand.total:
