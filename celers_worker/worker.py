@@ -28,11 +28,9 @@ from celers_worker.app import Celers
 from celers_worker.app.locating import module_of
 from celers_worker.config import Config
 from celers_worker.config.reloading import reload_of
-from celers_worker.core.errors import ConfigurationError, StoreError, Unavailable
+from celers_worker.core.errors import ConfigurationError, StoreError
 from celers_worker.core.events import (
     Events,
-    ServiceFailed,
-    ServiceRecovered,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
@@ -45,7 +43,6 @@ from celers_worker.core.process_events import (
     ReloadRefused,
 )
 from celers_worker.core.registry import Registry
-from celers_worker.core.watch_events import PoolerSuspected
 from celers_worker.link import Link
 from celers_worker.observe.kept_lines import keeping
 from celers_worker.observe.logs import task_log
@@ -56,20 +53,12 @@ from celers_worker.services.crew import Crew, Work
 from celers_worker.services.draining import Until as Until
 from celers_worker.services.draining import ending_of
 from celers_worker.services.host import Offers
-from celers_worker.services.service import recovery_pause
+from celers_worker.services.opening import open_store
 from celers_worker.services.surroundings import Surroundings
-from celers_worker.store import Store, grants, maintenance, make_store, rights
+from celers_worker.store import Store, maintenance, make_store
 
 #: Why nothing is claimed after SIGTSTP.
 _TOLD = "the process was told to be quiet"
-#: What ``fail_fast`` gives the database to answer, in seconds.
-_FAST = 3.5
-
-
-async def _opened(store: Store) -> None:
-    """Open *store*, and see that its user may run tasks: later each of them would be refused."""
-    await store.open()
-    await store.run(rights.check, grants.Role.WORKER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +174,7 @@ class Worker:
         store = make_store(self.config.database.url, self._app.client.options)
         try:
             async with self.presence.shown(on_lost=lambda: self.stop("its supervisor is gone")):
-                if not await self._open(store):
+                if not await open_store(store, self.events, self._stop, fail_fast=self._fail_fast):
                     self.events.emit(WorkerStopping(self._reason, 0))
                     return Ending(0, 0)
                 with keeping():
@@ -213,43 +202,6 @@ class Worker:
         await self._embedded
 
     # --- inside ---
-
-    async def _open(self, store: Store) -> bool:
-        """Open *store*, again and again while the database is away; False: stopped meanwhile."""
-        stopped = asyncio.create_task(self._stop.wait())
-        failures = 0
-        try:
-            while True:
-                try:
-                    opened = await self._open_once(store, stopped)
-                except Unavailable as error:
-                    if self._fail_fast:
-                        raise
-                    failures += 1
-                    pause = recovery_pause(failures)
-                    self.events.emit(ServiceFailed("store", error, failures, pause))
-                    await asyncio.wait({stopped}, timeout=pause)
-                    continue
-                if opened and store.sign_of_pooler is not None:
-                    self.events.emit(PoolerSuspected(store.name, store.sign_of_pooler))
-                if failures and opened:
-                    self.events.emit(ServiceRecovered("store", failures))
-                return opened
-        finally:
-            stopped.cancel()
-
-    async def _open_once(self, store: Store, stopped: asyncio.Task[Any]) -> bool:
-        opening = asyncio.create_task(_opened(store))
-        limit = _FAST if self._fail_fast else None
-        await asyncio.wait({opening, stopped}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        if opening.done():
-            opening.result()
-            return True
-        opening.cancel()
-        await asyncio.wait({opening})
-        if not stopped.done():
-            raise Unavailable(f"{store.name} did not answer within {limit:g} s.")
-        return False
 
     async def _run(self, store: Store, resources: Mapping[str, Any]) -> Ending:
         # Other workers may have been made since this one.

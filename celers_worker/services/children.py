@@ -153,8 +153,7 @@ class Children:
                     case wire.Begun():
                         starting.cancel()
                         begin()
-                        if memory is not None:
-                            watching = asyncio.create_task(child.watch(memory))
+                        watching = _watched(child, memory)
                     case wire.Wrote(level, text):
                         run.context.keep_line(level, text)
                     case wire.Told() | wire.Ask():
@@ -224,6 +223,10 @@ class _Asked(NamedTuple):
     """A task that a handler's process wants to be enqueued, as ``Context.enqueue`` takes it."""
 
     task: NewTask
+
+
+def _watched(child: Child, memory: int | None) -> asyncio.Task[None] | None:
+    return None if memory is None else asyncio.create_task(child.watch(memory))
 
 
 async def _passed_on(child: Child, run: Run, message: wire.Told | wire.Ask) -> None:

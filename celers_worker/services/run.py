@@ -11,12 +11,15 @@ from typing import Any, Protocol
 import msgspec
 
 from celers_worker.core.context import Context
+from celers_worker.core.errors import PayloadError
 from celers_worker.core.handler import Handler
 from celers_worker.core.outcome import (
     Cancelled,
+    Dead,
     Outcome,
     Release,
     Settlement,
+    failure_of,
     outcome_of_failure,
     outcome_of_value,
 )
@@ -60,6 +63,14 @@ class Run(msgspec.Struct, eq=False):
     missed: tuple[Stop, str] | None = None
     completed: bool = False
     """Settled by that transaction; the handler may still run."""
+
+
+def arguments_of(run: Run) -> tuple[tuple[Any, ...], dict[str, Any]] | Dead:
+    """What the handler of *run* is called with; or what the task comes to without."""
+    try:
+        return run.handler.decode_arguments(run.task.payload, run.context)
+    except PayloadError as error:
+        return Dead("its arguments do not fit the handler", failure_of(error))
 
 
 def outcome_of_return(run: Run, value: object) -> Outcome:

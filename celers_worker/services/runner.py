@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from celers_worker.core.context import Context
 from celers_worker.core.duration import format_duration
-from celers_worker.core.errors import PayloadError
 from celers_worker.core.events import (
     Events,
     LeasesLost,
     OutcomeIgnored,
     TaskAbandoned,
     TaskEnded,
-    TaskParked,
     TaskStarted,
 )
 from celers_worker.core.host import Host
@@ -31,7 +29,6 @@ from celers_worker.core.outcome import (
     Release,
     Retry,
     Settlement,
-    failure_of,
 )
 from celers_worker.core.registry import Registry
 from celers_worker.core.task import Task
@@ -41,8 +38,16 @@ from celers_worker.services.hooks import BeforeRetry
 from celers_worker.services.isolation import LATER, Isolation
 from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
-from celers_worker.services.run import Run, Settles, Stop, outcome_of_raise, outcome_of_return
-from celers_worker.services.threads import Threads
+from celers_worker.services.run import (
+    Run,
+    Settles,
+    Stop,
+    arguments_of,
+    outcome_of_raise,
+    outcome_of_return,
+)
+from celers_worker.services.threads import Threads, call_soon
+from celers_worker.services.unrun import Unrun
 
 #: A process that does not end in its grace is killed, and gone within so many seconds.
 _KILL = 2.0
@@ -83,6 +88,7 @@ class Runner:
         self._before_retry = before_retry
         self._executors = Executors(Threads(threads), children)
         self._isolation = Isolation(max_crashes)
+        self._unrun = Unrun(events, permits, settler)
         self._left: list[Task] = []
         self._lanes = Lanes(self._execute, limit=permits.total, rested=self._give_back)
         self._quiet = False
@@ -113,8 +119,7 @@ class Runner:
     def adopt(self, registry: Registry, *, limit: int, timeout: timedelta | None) -> None:
         """Start what starts from now on by these; what runs goes on by the old."""
         self._registry, self._timeout = registry, timeout
-        self._lanes.limit = limit
-        self._lanes.summon(limit)
+        self.resize(limit)
 
     def stuck(self, patience: float) -> bool:
         """Whether runs wait that should have begun so many seconds ago."""
@@ -213,16 +218,17 @@ class Runner:
         """Let *task* be run in its turn, or by itself, or settle it."""
         handler = self._registry.get(task.name)
         if self._quiet:
-            self._settle_unrun(task, Release())
+            self.released += 1
+            self._unrun.settle(task, Release())
         elif handler is None:
-            self._park(task)
+            self._unrun.park(task, self._registry.suggestion(task.name))
         elif task.expired:
-            self._settle_unrun(task, Expired())
+            self._unrun.settle(task, Expired())
         elif not alone:
             run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             self._lanes.add(run)
         elif self.isolating:
-            self._settle_unrun(task, Release(LATER, "waits to run alone, after crashes"))
+            self._unrun.settle(task, Release(LATER, "waits to run alone, after crashes"))
         else:
             run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
             self._isolation.hold(run)
@@ -233,7 +239,7 @@ class Runner:
             self._events.emit(TaskStarted(run.task))
         if run.handler.runs != "process":  # its time runs when it has one
             self._limit(run)
-        arguments = _arguments(run)
+        arguments = arguments_of(run)
         if isinstance(arguments, Dead):
             self._end(run, arguments)
             return
@@ -281,7 +287,7 @@ class Runner:
         self._settle(run, outcome)
         if run.thread is not None and not run.thread.done():
             # Nobody waits for the thread any more, but it runs: its permit is not free.
-            run.thread.add_done_callback(lambda _: _call_soon(self._loop, self._leave_late, run))
+            run.thread.add_done_callback(lambda _: call_soon(self._loop, self._leave_late, run))
             self._events.emit(TaskAbandoned(run.task, run.reason))
         else:
             self._remove(run)
@@ -345,29 +351,3 @@ class Runner:
         if not run.settled:
             self._settle(run, outcome_of_raise(run, asyncio.CancelledError()))
             self._events.emit(TaskAbandoned(run.task, run.reason))
-
-    # --- tasks that are not run ---
-
-    def _park(self, task: Task) -> None:
-        """Give a task back that nobody here can run, and claim none of its name again."""
-        suggestion = self._registry.suggestion(task.name)
-        self._permits.exclude(task.name)
-        self._events.emit(TaskParked(task, suggestion))
-        self._settle_unrun(task, Release(reason=f"no handler is called {task.name!r}.{suggestion}"))
-
-    def _settle_unrun(self, task: Task, outcome: Outcome) -> None:
-        self.released += self._quiet
-        self._settler.put(Settlement(task, outcome))
-        self._permits.give_back([task])
-
-
-def _arguments(run: Run) -> tuple[tuple[Any, ...], dict[str, Any]] | Dead:
-    try:
-        return run.handler.decode_arguments(run.task.payload, run.context)
-    except PayloadError as error:
-        return Dead("its arguments do not fit the handler", failure_of(error))
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], run: Run) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(callback, run)

@@ -47,3 +47,9 @@ def _contained(run: Run, call: Callable[[], Any]) -> tuple[bool, Any]:
     finally:
         if os.getpid() != worker:
             os._exit(0)  # the handler has forked, and this copy of it has come back
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[Run], None], run: Run) -> None:
+    """Call *callback* on *loop*, from any thread; a thread may outlive its loop."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(callback, run)
