@@ -96,7 +96,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
 
     def start_all(self, tasks: Iterable[Task]) -> None:
-        """Run tasks in their order; a suspect comes last, for it waits until the others ended."""
+        """Run tasks, whose permits are taken, or settle what cannot be run; suspects come last."""
         suspects = []
         for task in tasks:
             if task.crash_count and self._isolation.suspects(task):
@@ -106,10 +106,6 @@ class Runner:
         for task in suspects:
             self._prepare(task, alone=True)
         self._lanes.summon()
-
-    def start(self, task: Task) -> None:
-        """Run *task*, whose permits are taken, or settle it at once if it cannot be run."""
-        self.start_all([task])
 
     @property
     def running(self) -> int:

@@ -42,7 +42,7 @@ class Desk:
     def start(self, task: Task) -> Run | None:
         """Run *task* as the poller does; the run, unless it could not be run."""
         self.permits.take(task)
-        self.runner.start(task)
+        self.runner.start_all([task])
         return self.runner.runs.get(task.id)
 
     async def run(self, task: Task) -> Outcome:
