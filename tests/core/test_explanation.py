@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +18,9 @@ from celers_worker.core.explanation import (
 from celers_worker.core.serving import Job, Server
 from celers_worker.core.task import TaskState, new_id
 
-ID, OTHER = new_id(), new_id()
+#: Fixed, for they are part of the names of tests, which all processes must agree on.
+ID = UUID("01a21cfc-aec1-7000-ba78-36613d544485")
+OTHER = UUID("01a21cfc-aec1-7001-ba78-36613d544485")
 
 
 def subject(**changes: Any) -> Subject:
