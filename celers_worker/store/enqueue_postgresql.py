@@ -26,7 +26,8 @@ UPDATE celers_tasks t SET
                 fingerprint = {NAME}.fingerprint, retry_count = 0, crash_count = 0,
                 error_message = NULL, lease = t.lease + 1,
                 scheduled_at = CASE WHEN debounce IS NULL THEN coalesce(at, _now + delay)
-                    ELSE _now + least(debounce, greatest(debounce_max - (_now - t.created_at), '0'))
+                    ELSE _now + least(debounce, greatest(
+                        coalesce(debounce_max - (_now - t.created_at), debounce), '0'))
                     END
             WHERE t.id = _found AND t.unique_key = {NAME}.unique_key AND t.state = 'pending'"""
 
