@@ -105,7 +105,7 @@ class Circuits:
 
     async def write(self) -> None:
         """Write what was found out, and take the turns that are due. Raises StoreError."""
-        run, worker = self._store.run, self._identity.id
+        run = self._store.run
         for name, error in list(self._opening.items()):
             rest = self._rest(name)
             if await run(orders.open_circuit, name, error, rest):
@@ -113,7 +113,7 @@ class Circuits:
             self._due[name] = time.monotonic() + rest
             self._opening.pop(name, None)
         for name in list(self._closing):
-            if await run(orders.close_circuit, name, worker):
+            if await run(orders.close_circuit, name):
                 self._events.emit(CircuitClosed(name))
             self._closing.discard(name)
         for name, due in list(self._due.items()):
