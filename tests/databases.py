@@ -56,17 +56,16 @@ def create_database(server: str, name: str) -> str:
 def drop_database(server: str, name: str) -> None:
     """Drop it, whoever is still connected."""
     if _is_postgres(server):
-        eventually_sync(lambda: _drop_postgres_database(server, _checked(name)), within=30)
+        eventually_sync(lambda: _dropped_postgres_database(server, _checked(name)))
     else:
         _drop_mysql_database(server, _checked(name))
 
 
-def _drop_postgres_database(server: str, name: str) -> bool:
-    """False: autovacuum is there just now, which our user may not end."""
+def _dropped_postgres_database(server: str, name: str) -> bool:
     try:
         execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     except psycopg.errors.InsufficientPrivilege:
-        return False
+        return False  # autovacuum is at it, whom nobody may end; it will not be long
     return True
 
 
