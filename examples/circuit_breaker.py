@@ -6,8 +6,8 @@ The service of this example is down for its first two seconds. Without the break
 spend its attempts on it.
 
 Celers has a breaker of its own, for all tasks of a handler and for all workers at once:
-`@app.task(circuit=5)`, see docs/operations/control.md. This one is for what that does not know, such
-as one of many services, or one tenant.
+`@app.task(circuit=5)`, see docs/operations/control.md. This one is for what that does not know,
+such as one of many services, or one tenant.
 """
 
 import asyncio
