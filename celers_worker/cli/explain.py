@@ -17,6 +17,7 @@ from celers_worker.cli.output import (
     printable,
     show_document,
     show_table,
+    span,
 )
 from celers_worker.core.errors import TaskNotFound
 
@@ -73,8 +74,6 @@ def _document(found: Explanation) -> dict[str, Any]:
 
 
 def _show(found: Explanation) -> None:
-    from celers_worker.core.serving import span
-
     task = found.task
     head = f"{task.name} {task.id} of queue {task.queue or '(foreign)'} is {task.state.value}."
     click.echo(click.style(printable(head), bold=True))

@@ -45,9 +45,9 @@ def command() -> None:
 @format_option
 @click.pass_obj
 def list_(invocation: Invocation, target: str | None, style: str) -> None:
-    """List the handlers of the application, with what the configuration makes of them.
+    """List the handlers of the application.
 
-    The database is not asked.
+    With what the configuration makes of them; the database is not asked.
     """
     from celers_worker.cli.application import load_application
 
@@ -65,7 +65,10 @@ def list_(invocation: Invocation, target: str | None, style: str) -> None:
 @format_option
 @click.pass_obj
 def held(invocation: Invocation, style: str) -> None:
-    """List the handlers whose tasks are held: paused by somebody, or their circuits open."""
+    """List the handlers whose tasks are held.
+
+    Somebody has paused them, or their circuits are open.
+    """
     with invocation.store() as store:
         found = handlers_held.held(store)
     if style == "json":

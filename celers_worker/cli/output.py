@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -119,9 +119,9 @@ def age(instant: datetime | None) -> str:
 
 def span(seconds: float) -> str:
     """A length of time for people, in whole seconds from one second up."""
-    from celers_worker.core.duration import format_duration
+    from celers_worker.core.duration import format_seconds
 
-    return format_duration(timedelta(seconds=round(seconds) if seconds >= 1 else seconds))
+    return format_seconds(seconds)
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

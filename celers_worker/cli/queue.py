@@ -130,9 +130,10 @@ def stats(
 def pause(
     invocation: Invocation, queue: str | None, handler: str | None, reason: str | None
 ) -> None:
-    """Let no worker start tasks of a queue, or of a handler whatever their queue.
+    """Let no worker start tasks of a queue or a handler.
 
-    Those that run are left to end. A handler is held within a heartbeat, on PostgreSQL at once.
+    Those that run are left to end. Tasks of a handler are held whatever their queue, within a
+    heartbeat, on PostgreSQL at once.
     """
     from celers_worker.store import control, orders
 
@@ -158,7 +159,7 @@ def pause(
 @_queue_or_handler
 @click.pass_obj
 def resume(invocation: Invocation, queue: str | None, handler: str | None) -> None:
-    """Let workers start tasks of a paused queue again, or of a handler that is held.
+    """Let workers start tasks of a queue or a handler again.
 
     The circuit of a handler is closed too, if it is open.
     """

@@ -61,7 +61,7 @@ def list_(invocation: Invocation, style: str) -> None:
 @format_option
 @click.pass_obj
 def show(invocation: Invocation, wanted: str, style: str) -> None:
-    """Show a worker with its limits, the tasks that it runs and how long they have been running."""
+    """Show a worker with its limits and what it runs."""
     with invocation.store() as store:
         from celers_worker.store import running
 
@@ -104,7 +104,10 @@ def resume(invocation: Invocation, wanted: tuple[str, ...], everybody: bool) -> 
 def drain(
     invocation: Invocation, wanted: tuple[str, ...], everybody: bool, dry_run: bool, yes: bool
 ) -> None:
-    """Let workers claim no more, and stop when nothing runs there, however long that takes."""
+    """Let workers claim no more, and stop when nothing runs.
+
+    However long that takes.
+    """
     _end(invocation, wanted, everybody, WorkerState.DRAINING, dry_run=dry_run, yes=yes)
 
 

@@ -54,6 +54,11 @@ def format_duration(value: timedelta) -> str:
     return _two_units(seconds)
 
 
+def format_seconds(seconds: float) -> str:
+    """Write a length of time for people: from one second up in whole seconds."""
+    return format_duration(timedelta(seconds=round(seconds) if seconds >= 1 else seconds))
+
+
 def _three_digits(number: float) -> float:
     return float(f"{number:.3g}")
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from celers_worker.core.serving import Reason, Server, nobody, span
+from celers_worker.core.duration import format_seconds
+from celers_worker.core.serving import Reason, Server, nobody
 from celers_worker.core.task import TaskState
 
 
@@ -124,7 +125,7 @@ def _waiting(facts: Facts) -> Iterator[Reason]:
     if task.expires_in is not None and task.expires_in <= 0:
         yield Reason(
             "expired",
-            f"It expired {span(-task.expires_in)} ago: who claims it ends it unrun.",
+            f"It expired {format_seconds(-task.expires_in)} ago: who claims it ends it unrun.",
             f"celers task cancel {task.id}",
         )
     if task.due_in > 0:
@@ -137,7 +138,7 @@ def _waiting(facts: Facts) -> Iterator[Reason]:
         error = f" The last one failed: {_line(task.error)}" if tries and task.error else ""
         yield Reason(
             "retry" if tries else "scheduled",
-            f"{what}: due in {span(task.due_in)}.{error}",
+            f"{what}: due in {format_seconds(task.due_in)}.{error}",
             f"celers task retry {task.id}",
         )
     if task.queue == "":
@@ -155,21 +156,21 @@ def _held(facts: Facts) -> Iterator[Reason]:
     if (held := facts.queue_paused) is not None:
         yield Reason(
             "queue_paused",
-            f"Its queue {task.queue} has been paused for {span(held.ago)}{_why(held)}.",
+            f"Its queue {task.queue} has been paused for {format_seconds(held.ago)}{_why(held)}.",
             f"celers queue resume {task.queue}",
         )
     if (held := facts.handler_paused) is not None:
         yield Reason(
             "handler_paused",
-            f"Its handler {task.name} has been paused for {span(held.ago)}{_why(held)}.",
+            f"Its handler {task.name} has been paused for {format_seconds(held.ago)}{_why(held)}.",
             f"celers queue resume --handler {task.name}",
         )
     if (held := facts.circuit) is not None:
         probe = held.probe_in
-        tried = "now" if probe is None or probe <= 0 else f"in {span(probe)}"
+        tried = "now" if probe is None or probe <= 0 else f"in {format_seconds(probe)}"
         yield Reason(
             "circuit_open",
-            f"The circuit of {task.name} has been open for {span(held.ago)}{_why(held)}. "
+            f"The circuit of {task.name} has been open for {format_seconds(held.ago)}{_why(held)}. "
             f"One task is tried {tried}; if it completes, the others run.",
             f"celers queue resume --handler {task.name}",
         )
@@ -207,7 +208,7 @@ def _blocked(facts: Facts) -> Iterator[Reason]:
 
 def _running(facts: Facts) -> Iterator[Reason]:
     task = facts.task
-    since = "" if task.started_ago is None else f" for {span(task.started_ago)}"
+    since = "" if task.started_ago is None else f" for {format_seconds(task.started_ago)}"
     run = f"attempt {task.attempt} of {task.max_retries + 1}"
     server = next((one for one in facts.servers if one.id == task.worker), None)
     if task.worker is None:
@@ -227,7 +228,7 @@ def _running(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             "runs",
             f"It runs now{since}, {run}, at {server.name} ({server.id}), whose lease lasts "
-            f"{span(server.lease_left)} more.",
+            f"{format_seconds(server.lease_left)} more.",
             f"celers workers show {server.id}",
         )
     if task.cancel_requested:
@@ -236,7 +237,7 @@ def _running(facts: Facts) -> Iterator[Reason]:
 
 def _ended(facts: Facts) -> Iterator[Reason]:
     task = facts.task
-    ago = "" if task.ended_ago is None else f" {span(task.ended_ago)} ago"
+    ago = "" if task.ended_ago is None else f" {format_seconds(task.ended_ago)} ago"
     match task.state:
         case TaskState.COMPLETED:
             yield Reason("completed", f"It completed{ago}.", f"celers task result {task.id}")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from celers_worker.core.duration import format_duration
 from celers_worker.core.names import nearest
 from celers_worker.core.orders import WorkerState
 
@@ -133,8 +131,3 @@ def _limit_reached(
         command = f"celers workers scale {server.id} {2 * server.concurrency}"
         return "worker_limit", text, server.runs, command
     return None
-
-
-def span(seconds: float) -> str:
-    """A length of time for people."""
-    return format_duration(timedelta(seconds=round(seconds) if seconds >= 1 else seconds))

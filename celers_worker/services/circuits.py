@@ -1,6 +1,6 @@
 """Circuits: hold the tasks of handlers that are paused, or nearly all of whose tasks fail.
 
-Each worker counts the runs that it has settled, which costs the database nothing. What it finds out
+Each worker counts the runs that ended there, which costs the database nothing. What it finds out
 is written to the handler's row and holds its tasks at every worker: the service behind it is the
 same for all, so what one has found out need not cost the others their attempts. And one worker
 takes the turn to try a task, in that row.
@@ -21,7 +21,7 @@ from celers_worker.core.control_events import (
     HandlerFreed,
     HandlerHeld,
 )
-from celers_worker.core.events import Events, TasksClaimed, TasksSettled
+from celers_worker.core.events import Events, TaskEnded, TasksClaimed
 from celers_worker.core.orders import Hold
 from celers_worker.core.outcome import Dead, Retry
 from celers_worker.core.registry import Registry
@@ -67,7 +67,8 @@ class Circuits:
         self._resting: dict[str, float] = {}
         if self._breakers:
             events.listen(TasksClaimed, self._claimed)
-            events.listen(TasksSettled, self._settled)
+            # Not when outcomes are written: until then, tasks that fail at once would be many more.
+            events.listen(TaskEnded, self._ended)
 
     def on_news(self, callback: Callable[[], None]) -> None:
         """Call *callback* when there is something to write."""
@@ -104,7 +105,7 @@ class Circuits:
 
     async def write(self) -> None:
         """Write what was found out, and take the turns that are due. Raises StoreError."""
-        run, worker = self._store.run, self._identity.id
+        run = self._store.run
         for name, error in list(self._opening.items()):
             rest = self._rest(name)
             if await run(orders.open_circuit, name, error, rest):
@@ -112,7 +113,7 @@ class Circuits:
             self._due[name] = time.monotonic() + rest
             self._opening.pop(name, None)
         for name in list(self._closing):
-            if await run(orders.close_circuit, name, worker):
+            if await run(orders.close_circuit, name):
                 self._events.emit(CircuitClosed(name))
             self._closing.discard(name)
         for name, due in list(self._due.items()):
@@ -126,10 +127,12 @@ class Circuits:
         if name not in self._probes:
             if await self._store.run(orders.take_probe, name, self._identity.id, rest):
                 self._probes[name] = None
-        elif self._probes[name] is None:
+        elif (task := self._probes[name]) is None:
             # Nothing of it came our way in a whole turn: let others have the next one.
             del self._probes[name]
             self._resting[name] = time.monotonic() + rest
+        elif task not in self._runner.runs:  # it ended unrun: it had expired
+            del self._probes[name]
         self._due[name] = time.monotonic() + rest
         self._apply()
 
@@ -140,20 +143,20 @@ class Circuits:
                     self._probes[task.name] = task.id
                     self._events.emit(CircuitProbed(task.name, task.id))
 
-    def _settled(self, event: TasksSettled) -> None:
-        for settlement in event.settlements:
-            name = settlement.task.name
-            breaker = self._breakers.get(name)
-            if breaker is None:
-                continue
-            well = verdict(settlement)
-            if self._probes.get(name) == settlement.task.id:
-                self._probed(name, well)
-            elif well is None or name in self._held:
-                continue
-            elif breaker.count(well=well, at=time.monotonic()):
-                assert isinstance(settlement.outcome, Retry | Dead), "a failure opened it"
-                self._open(name, str(settlement.outcome.failure))
+    def _ended(self, event: TaskEnded) -> None:
+        settlement = event.settlement
+        name = settlement.task.name
+        breaker = self._breakers.get(name)
+        if breaker is None:
+            return
+        well = verdict(settlement)
+        if self._probes.get(name) == settlement.task.id:
+            self._probed(name, well)
+        elif well is None or name in self._held:
+            return
+        elif breaker.count(well=well, at=time.monotonic()):
+            assert isinstance(settlement.outcome, Retry | Dead), "a failure opened it"
+            self._open(name, str(settlement.outcome.failure))
 
     def _probed(self, name: str, well: bool | None) -> None:
         if well:

@@ -187,11 +187,14 @@ def take_probe(transaction: Transaction, handler: str, worker: str, rest: float)
     return taken.rowcount > 0
 
 
-def close_circuit(transaction: Transaction, handler: str, worker: str) -> bool:
-    """Free a handler whose task has run well at *worker*; False: the turn was no longer its own."""
+def close_circuit(transaction: Transaction, handler: str) -> bool:
+    """Free a handler whose task has run well; False: its circuit was closed already.
+
+    Whoever has the turn by then: the service answers. If it does not, it opens again.
+    """
     closed = transaction.connection.execute(
         update(handlers)
-        .where(handlers.c.name == handler, handlers.c.prober == worker)
+        .where(handlers.c.name == handler, handlers.c.opened_at.is_not(None))
         .values(_CLOSED)
     )
     transaction.nudge()

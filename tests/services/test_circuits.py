@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from datetime import timedelta
 
 import pytest
 
@@ -260,6 +261,23 @@ async def test_a_task_that_is_tried_and_snoozed_says_nothing(
     assert await work_off(staff) == 1, "the turn is still its own"
     await staff.crew.heartbeat.tick()
     assert len(staff.seen.of(CircuitClosed)) == 1
+
+
+async def test_a_task_that_was_to_be_tried_and_had_expired_does_not_keep_the_turn(
+    app: Celers, make_staff: MakeStaff, direct: DirectStore, service: Service
+) -> None:
+    staff = await make_staff(app)
+    await staff.enter()
+    direct.run(orders.open_circuit, "call", "down", 0.0)
+    await beat(staff)
+    await staff.store.enqueue([new_task("call", expires=timedelta(0)), new_task("call")])
+    assert await work_off(staff) == 1
+    assert service.calls == 0, "it had expired"
+    service.is_up = True
+    rest_is_over(direct)
+    await beat(staff)  # it lets go of the turn, and takes another
+    assert await work_off(staff) == 1
+    assert service.calls == 1
 
 
 async def test_an_open_circuit_does_not_hold_a_handler_that_declares_none(

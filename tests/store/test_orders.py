@@ -115,13 +115,13 @@ async def test_a_turn_to_try_a_task_is_taken_by_one_once_the_rest_is_over(store)
     assert taken == [True, False]
 
 
-async def test_only_whose_turn_it_was_closes_the_circuit(store):
+async def test_a_task_that_ran_well_closes_the_circuit_whoever_has_the_turn_by_then(store):
     await store.run(orders.open_circuit, "send", "down", 0.0)
     await store.run(orders.take_probe, "send", "a", 30.0)
-    assert not await store.run(orders.close_circuit, "send", "b")
-    assert await store.run(orders.close_circuit, "send", "a")
+    assert await store.run(orders.close_circuit, "send")
+    assert not await store.run(orders.close_circuit, "send"), "it is closed already"
     assert await store.run(orders.held) == []
-    assert not await store.run(orders.take_probe, "send", "a", 0.0), "it is closed"
+    assert not await store.run(orders.take_probe, "send", "a", 0.0), "there is nothing to try"
 
 
 async def test_to_resume_a_handler_closes_its_circuit_too(store):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from celers_worker.core.duration import format_duration
+from celers_worker.core.duration import format_seconds
 from celers_worker.store.checkup.thresholds import Thresholds
 from celers_worker.store.diagnosis import Finding, warning
 from celers_worker.store.transaction import Transaction
@@ -69,13 +69,13 @@ def _postgresql(transaction: Transaction, thresholds: Thresholds) -> Iterator[Fi
         client = row.application_name or row.client_addr or "no name"
         yield warning(
             f"the session {row.pid} of {row.usename} ({client}, {row.state}) has held a snapshot "
-            f"for {_span(row.age)}",
+            f"for {_age(row)}",
             _WHY,
             f"SELECT pg_terminate_backend({row.pid})",
         )
     for row in connection.execute(text(_PREPARED), age):
         yield warning(
-            f"the prepared transaction {row.gid} has been waiting for {_span(row.age)}",
+            f"the prepared transaction {row.gid} has been waiting for {_age(row)}",
             _WHY,
             f"ROLLBACK PREPARED '{row.gid}'",
         )
@@ -105,7 +105,7 @@ def _mysql(transaction: Transaction, thresholds: Thresholds) -> Iterator[Finding
     for row in rows:
         yield warning(
             f"the session {row.pid} of {row.user or 'somebody'}@{row.host or '?'} "
-            f"({row.command or '?'}) has had a transaction open for {_span(row.age)}",
+            f"({row.command or '?'}) has had a transaction open for {_age(row)}",
             _WHY,
             f"KILL {row.pid}",
         )
@@ -125,5 +125,5 @@ def _sqlite(transaction: Transaction, thresholds: Thresholds) -> Iterator[Findin
         )
 
 
-def _span(seconds: float) -> str:
-    return format_duration(timedelta(seconds=round(float(seconds))))
+def _age(row: Any) -> str:
+    return format_seconds(float(row.age))
