@@ -104,10 +104,10 @@ async def frozen(service: Service) -> AsyncIterator[None]:
 async def test_no_loop_stands_still_without_the_pings_ending(migrated_url: str) -> None:
     app = Celers()
 
-    @app.schedule("yearly", cron="0 0 1 1 *")
     @app.task()
     async def work() -> None: ...
 
+    app.schedule("yearly", work, cron="0 0 1 1 *")
     config = configured(migrated_url, metrics__port=0)
     with watched(app, config) as seen:
         async with seen.worker:
@@ -187,20 +187,19 @@ async def test_a_database_that_is_away_makes_it_unready_but_the_pings_go_on(
 ) -> None:
     with watched(Celers(), configured(migrated_url)) as seen:
         async with seen.worker:
-            await seen.pings()
+            await eventually(lambda: seen.told.of("READY"))
 
             async def away(*_: Any, **__: Any) -> Any:
                 raise Unavailable("the database is away")
 
-            store = seen.crew.poller._store
-            monkeypatch.setattr(store, "claim", away)
-            await eventually(lambda: seen.crew.poller.failing)
-            await seen.pings()
-            assert "the database does not answer" in seen.told.of("STATUS")[-1]
-            pulse = seen.worker.presence.pulse()
-            assert pulse.alive
-            assert pulse.problems == ["the database does not answer"]
-            monkeypatch.undo()
+            with monkeypatch.context() as patch:
+                patch.setattr(seen.crew.poller._store, "claim", away)
+                await eventually(lambda: seen.crew.poller.failing)
+                await seen.pings()
+                assert "the database does not answer" in seen.told.of("STATUS")[-1]
+                pulse = seen.worker.presence.pulse()
+                assert pulse.alive
+                assert pulse.problems == ["the database does not answer"]
             await eventually(lambda: seen.worker.presence.pulse().ready)
 
 
