@@ -285,13 +285,6 @@ class LoopBlocked:
     suspects: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class LoopTurned:
-    """The event loop was asked to do something at a time, and did so many seconds later."""
-
-    lag: float
-
-
 EventT = TypeVar("EventT")
 
 

@@ -18,8 +18,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 from celers_worker.core.errors import StoreError
-from celers_worker.core.events import Events, LoopBlocked, LoopTurned
-from celers_worker.core.process_events import StacksTaken, TaskStack
+from celers_worker.core.events import Events, LoopBlocked
+from celers_worker.core.process_events import LoopTurned, StacksTaken, TaskStack
 from celers_worker.services.identity import Identity
 from celers_worker.services.service import PATIENCE
 from celers_worker.store import DirectStore, maintenance
