@@ -75,8 +75,10 @@ def watched(
 ) -> Iterator[Watched]:
     with systemd() as told:
         notifier = Notifier(told.address, watchdog=0.15)
-        yield Watched(Worker(app, config, notifier=notifier, reread=reread), told)
-        notifier.close()
+        try:
+            yield Watched(Worker(app, config, notifier=notifier, reread=reread), told)
+        finally:
+            notifier.close()
 
 
 @asynccontextmanager
@@ -119,7 +121,7 @@ async def test_no_loop_stands_still_without_the_pings_ending(migrated_url: str) 
                     await seen.is_stuck(name)
                     assert not seen.worker.presence.pulse().alive
                 await seen.pings()
-    assert seen.told.of("STOPPING") == ["1"]
+        assert seen.told.of("STOPPING") == ["1"]
 
 
 @on_sqlite
@@ -219,7 +221,7 @@ async def test_it_is_ready_when_its_first_claim_was_answered(migrated_url: str) 
             if not migrated_url.startswith("sqlite"):
                 assert pulse.pool is not None
                 assert 0 < pulse.pool.open <= pulse.pool.limit
-    assert seen.told.of("STOPPING") == ["1"]
+        assert seen.told.of("STOPPING") == ["1"]
 
 
 @on_sqlite
@@ -327,12 +329,7 @@ async def test_a_configuration_that_is_wrong_by_then_changes_nothing_and_says_so
     def reread() -> Config:
         if wrong == "file":
             raise ConfigurationError("worker.concurrency is 0: it must be 1 or more.")
-        return configured(
-            migrated_url,
-            concurrency=9,
-            schedules__hourly__task="nobody",
-            schedules__hourly__every="1h",
-        )
+        return configured(migrated_url, concurrency=9, schedules__hourly__every="1h")
 
     config = configured(migrated_url)
     with watched(Celers(), config, reread=reread) as seen:
@@ -342,7 +339,7 @@ async def test_a_configuration_that_is_wrong_by_then_changes_nothing_and_says_so
             [refused] = seen.seen
             assert isinstance(refused, ReloadRefused)
             [problem] = refused.problems
-            assert ("concurrency" if wrong == "file" else "nobody") in problem
+            assert ("concurrency" if wrong == "file" else "hourly") in problem
             assert seen.worker.config is config
             assert seen.crew.permits.total == 100
             await eventually(lambda: seen.told.of("READY") == ["1", "1"])
