@@ -45,7 +45,7 @@ def run_worker(worker: Worker) -> Ending:
 
 
 def _close(runner: asyncio.Runner, *, code: int) -> None:
-    """Close the loop, not for ever: a handler may have broken it. *code*: what to exit with then."""
+    """Close the loop, not for ever: a handler may have broken it, and then exit with *code*."""
     end = threading.Timer(_LONGEST_CLOSE, os._exit, (code,))
     end.daemon = True
     end.start()
