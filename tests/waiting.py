@@ -16,11 +16,11 @@ _LONGEST_PAUSE = 0.1
 
 @overload
 async def eventually(
-    check: Callable[[], Awaitable[Answer | None]], *, within: float = 10.0
+    check: Callable[[], Awaitable[Answer | None]], *, within: float = 30.0
 ) -> Answer: ...
 @overload
-async def eventually(check: Callable[[], Answer | None], *, within: float = 10.0) -> Answer: ...
-async def eventually(check: Callable[[], object], *, within: float = 10.0) -> object:
+async def eventually(check: Callable[[], Answer | None], *, within: float = 30.0) -> Answer: ...
+async def eventually(check: Callable[[], object], *, within: float = 30.0) -> object:
     """Return the first truthy answer of `check`, plain or async; fail after `within` seconds.
 
     An AssertionError inside the check means "not yet", any other error ends the wait.
@@ -48,7 +48,7 @@ async def eventually(check: Callable[[], object], *, within: float = 10.0) -> ob
     raise AssertionError(_complaint(check, within, last))
 
 
-def eventually_sync(check: Callable[[], Answer | None], *, within: float = 10.0) -> Answer:
+def eventually_sync(check: Callable[[], Answer | None], *, within: float = 30.0) -> Answer:
     """As `eventually`, for a plain check outside an event loop."""
     __tracebackhide__ = True
     deadline = time.monotonic() + within

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import keyword
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,8 @@ class _Program(Family):
         debug = "--debug" in arguments  # the parser takes the list apart
         _fill_gaps()
         _write_everything()
+        if not debug:
+            _hush_libraries()
         code = 0
         try:
             with self.make_context(NAME, arguments, **extra) as context:
@@ -132,6 +135,11 @@ def _write_everything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
+
+
+def _hush_libraries() -> None:
+    """Keep what libraries log off stderr: an error is one line, and ours. A worker adopts all."""
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _drop_output() -> None:

@@ -299,7 +299,7 @@ async def test_a_handler_that_hangs_after_its_block_is_cancelled_in_time(
 ) -> None:
     cancelled = asyncio.Event()
 
-    @app.task(timeout="500ms", max_retries=0)
+    @app.task(timeout="3s", max_retries=0)
     async def pay(context: Context) -> None:
         async with context.transaction() as session:
             await write(session)

@@ -246,14 +246,22 @@ def test_a_port_that_is_taken_leaves_no_worker_behind(
 
 
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-def test_ctrl_c_while_waiting_is_130_and_no_traceback(direct: DirectStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["in a pause", "while a connection is given back"])
+def test_ctrl_c_while_waiting_is_130_and_no_traceback(
+    direct: DirectStore, tmp_path: Path, place: str
+) -> None:
     [task_id] = rows.waiting(direct)
     ready = tmp_path / "ready"
     script = (
-        "import pathlib, sys\n"
+        "import pathlib, signal, sys\n"
         "from celers_worker.store import results\n"
+        "from sqlalchemy.engine.default import DefaultDialect\n"
+        "def given_back(dialect, connection):\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
         "def told(transaction, ids, read=results.endings_of):\n"
         f"    pathlib.Path({str(ready)!r}).touch()\n"
+        f"    if {place != 'in a pause'}:\n"
+        "        DefaultDialect.do_rollback = given_back\n"
         "    return read(transaction, ids)\n"
         "results.endings_of = told\n"
         "from celers_worker.cli import main\n"
@@ -263,6 +271,7 @@ def test_ctrl_c_while_waiting_is_130_and_no_traceback(direct: DirectStore, tmp_p
         [sys.executable, "-c", script], env=environment(), stderr=subprocess.PIPE, text=True
     )
     eventually_sync(ready.exists, within=SECONDS)
-    process.send_signal(signal.SIGINT)
+    if place == "in a pause":
+        process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=SECONDS)
     assert (process.returncode, told) == (130, "celers: interrupted\n")

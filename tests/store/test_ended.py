@@ -92,6 +92,7 @@ async def test_what_goes_on_is_not_told(store, make_hints, listener):
     await settle(store, first, BROKEN)
     await settle(store, second)
     assert await hints.heard_within(SOON)
+    await eventually(lambda: listener)
     assert listener == [""]
     assert isinstance(BROKEN, Retry)
 
