@@ -124,7 +124,8 @@ def stage_on(
     name = f"celers_{uuid4().hex}"
     file = f"sqlite:///{place or folder}/celers.db"
     url = file if server is None else server.create_database(name)
-    direct = make_direct_store(url, IMPATIENT)
+    # A file has no server that could freeze; what is waited for is the turn of other writers.
+    direct = make_direct_store(url, IMPATIENT if server else StoreOptions())
     migrate.upgrade(direct)
     # So that no worker is stopped while it changes a table: nobody else could go on.
     direct.run(lambda transaction: transaction.keep_partitions(timedelta(days=7)))
