@@ -94,13 +94,17 @@ def world(
         migrate.upgrade(direct)
         project = stack.enter_context(Project(url, folder, direct))
         project.worker(settings=QUICK).ready()
-        yield World(project)
+        made = World(project)
+        made.canary()
+        yield made
 
 
 @pytest.fixture
 def unharmed(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """The same before and after: what is stored, and that a canary completes."""
-    world.canary()
+    """The same before and after: what is stored, and that a canary completes.
+
+    The one after a bad input is also the one before the next.
+    """
     before = world.checksum()
     monkeypatch.setenv("CELERS_DATABASE_URL", world.url)
     yield world

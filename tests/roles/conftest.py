@@ -77,7 +77,7 @@ def _user(database: Database, role: Role) -> str:
     else:
         made = f"CREATE USER {user}@'%' IDENTIFIED BY '{PASSWORD}'"
         _execute(_administrator(database), [made])
-    answer = done("--database", database.owner, "grants", "--role", role, "--user", user)
+    answer = done("--database", database.owner, "grants", "--role", role.value, "--user", user)
     grants = [line for line in answer.lines if not line.startswith("--")]
     # On PostgreSQL the owner of the tables may say who does what with them.
     _execute(database.owner if database.on_postgres else _administrator(database), grants)
