@@ -121,7 +121,8 @@ def test_a_person_pauses_cancels_and_requeues(direct: DirectStore) -> None:
         screen.type("y")
         screen.see("(cancelling)")
         screen.type("r")
-        screen.see("13 due")
+        screen.see(f"requeued {dead}")
+        screen.see_no_more("no such user")
         assert rows.state(direct, dead) == "pending"
         screen.type("?")
         screen.see("the next table")
