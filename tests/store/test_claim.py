@@ -47,10 +47,10 @@ def minutes(count):
     return timedelta(minutes=count)
 
 
-async def test_a_claimed_task_knows_its_instants(store):
+async def test_a_claimed_task_knows_its_instants(store, direct):
     [added] = await store.enqueue([new_task(at=LONG_AGO + timedelta(microseconds=123_457))])
     task = await claim_one(store)
-    row = await live_row(store, added.id)
+    row = live_row(direct, added.id)
     assert task.scheduled_at == LONG_AGO + timedelta(microseconds=123_457)
     assert (task.created_at, task.started_at) == (row.created_at, row.started_at)
     assert task.started_at.utcoffset() == timedelta(0)
