@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -112,8 +111,6 @@ def command(
 
 
 def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None) -> int:
-    # Modules are no garbage, and the collector would look through them again and again.
-    gc.disable()
     from celers_worker.cli.application import load_application
     from celers_worker.observe.log_output import adopt_foreign_logs
     from celers_worker.process import run_worker
@@ -126,7 +123,6 @@ def _work(loaded: LoadedConfig, until: Until, fail_fast: bool, link: Link | None
     events = _logged(config, process=config.worker.name if link else None)
     adopt_foreign_logs(config.log.level)
     worker = Worker(app, config, until=until, events=events, fail_fast=fail_fast, link=link)
-    gc.enable()
     ending = run_worker(worker)
     if ending.abandoned:
         # Their threads still run, and Python would wait for them before it exits.
