@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import pymysql
 
+from tests.waiting import eventually_sync
+
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 30
 
@@ -54,9 +56,17 @@ def create_database(server: str, name: str) -> str:
 def drop_database(server: str, name: str) -> None:
     """Drop it, whoever is still connected."""
     if _is_postgres(server):
-        execute(server, f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
+        eventually_sync(lambda: _dropped_postgres_database(server, _checked(name)))
     else:
         _drop_mysql_database(server, _checked(name))
+
+
+def _dropped_postgres_database(server: str, name: str) -> bool:
+    try:
+        execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    except psycopg.errors.InsufficientPrivilege:
+        return False  # autovacuum is at it, whom nobody may end; it will not be long
+    return True
 
 
 def _drop_mysql_database(server: str, name: str) -> None:

@@ -43,10 +43,11 @@ class Revision:
     applied: bool
 
 
-def upgrade(store: DirectStore, *, notes: list[str] | None = None) -> list[str]:
+def upgrade(store: DirectStore, *, to: str = HEAD, notes: list[str] | None = None) -> list[str]:
     """Apply what is missing and return its revisions. Safe to run twice, and from two places.
 
-    What could be left out and had to be is told in *notes*, with how to get it.
+    What could be left out and had to be is told in *notes*, with how to get it. *to*: the revision
+    that is wanted, if not the newest.
     """
     with _locked(store) as connection:
         before = schema_revision(connection)
@@ -54,8 +55,9 @@ def upgrade(store: DirectStore, *, notes: list[str] | None = None) -> list[str]:
             raise newer_schema(before)
         _end_reading(connection)
         told = [] if notes is None else notes
-        command.upgrade(_config(connection=connection, notes=told), "head")
-        return [one.id for one in _revisions(HEAD) if before is None or one.id > before]
+        command.upgrade(_config(connection=connection, notes=told), to)
+        applied = [one.id for one in _revisions(to) if one.applied]
+        return [revision for revision in applied if before is None or revision > before]
 
 
 def downgrade(store: DirectStore, *, force: bool = False) -> str | None:

@@ -26,7 +26,7 @@ from tests.waiting import eventually_sync
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "celers_worker"]
 #: Longer than any command takes, on a machine that does much else.
-SECONDS = 30
+SECONDS = 90
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,8 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def upgrade_killed_after(url, steps):
-    """Upgrade, and die after so many statements that change the schema; whether it came so far."""
+def upgrade_killed_after(url, steps, revision):
+    """Upgrade to *revision*, and die after so many changes of the schema; True: it came so far."""
     with make_direct_store(url) as direct:
         left = steps
 
@@ -156,21 +156,28 @@ def upgrade_killed_after(url, steps):
                 raise Killed
 
         try:
-            migrate.upgrade(direct)
+            migrate.upgrade(direct, to=revision)
         except Exception:
             return True
         return False
 
 
 @pytest.mark.timeout(300)  # as many upgrades as there are steps
-def test_an_upgrade_killed_after_any_step_is_finished_by_the_next(database_url, empty, expected):
-    steps = 0
-    while upgrade_killed_after(database_url, steps := steps + 1):
-        assert migrate.upgrade(empty)[-1:] in ([HEAD], [])  # the last step may have been done
-        assert schema_of(empty) == expected
-        empty.open()
-        downgrade_all(empty)
-    assert steps > len(metadata.tables)
+def test_an_upgrade_killed_after_any_step_is_finished_by_the_next(database_url, empty):
+    killed = 0
+    for revision in REVISIONS:
+        migrate.upgrade(empty, to=revision)
+        whole = schema_of(empty)
+        migrate.downgrade(empty)
+        steps = 0
+        while upgrade_killed_after(database_url, steps := steps + 1, revision):
+            # Nothing is left to do if it was the last step.
+            assert migrate.upgrade(empty, to=revision) in ([revision], [])
+            assert schema_of(empty) == whole
+            migrate.downgrade(empty)
+            killed += 1
+    empty.open()
+    assert killed > len(metadata.tables)
 
 
 # --- by hand ---
