@@ -244,9 +244,7 @@ async def test_a_quiet_worker_claims_nothing_and_goes_on_with_what_runs(migrated
             go.set()
             await eventually(lambda: ran == [1])
             await eventually(lambda: seen.crew.settler.written == 1)
-            assert seen.worker.presence.pulse().problems == [
-                "it claims no tasks: the process was told to be quiet"
-            ]
+            assert seen.worker.presence.pulse().problems == ["it claims no tasks: it is quiet"]
             seen.worker.resume()
             await eventually(lambda: ran == [1, 2])
             assert [type(event) for event in seen.seen] == [ClaimingStopped, ClaimingResumed]
