@@ -147,7 +147,11 @@ def _on_postgres(connection: Connection, role: Role, user: str) -> Iterator[str]
     to, inside = quote(user), quote(schema)
     yield f"GRANT CONNECT ON DATABASE {quote(database)} TO {to}"
     yield f"GRANT USAGE ON SCHEMA {inside} TO {to}"
-    for table, allowed in rights(role).items():
+    allowed_to = rights(role)
+    if role is Role.VIEWER:  # figures read the archive's newest pages, partition by partition
+        columns = allowed_to[archive.name]["SELECT"] or ()
+        allowed_to[archive.name] = {"SELECT": [*columns, "ctid", "tableoid"]}
+    for table, allowed in allowed_to.items():
         yield f"GRANT {_listed(allowed)} ON TABLE {inside}.{quote(table)} TO {to}"
     if role is Role.OPERATOR:  # who brings an export back writes the trail
         yield f"GRANT USAGE ON SEQUENCE {inside}.{quote(f'{history.name}_id_seq')} TO {to}"
