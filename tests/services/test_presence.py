@@ -195,7 +195,7 @@ async def test_a_database_that_is_away_makes_it_unready_but_the_pings_go_on(
                 raise Unavailable("the database is away")
 
             with monkeypatch.context() as patch:
-                patch.setattr(seen.crew.poller._store, "claim", away)
+                patch.setattr(seen.crew.poller, "_claim", away)
                 await eventually(lambda: seen.crew.poller.failing)
                 await seen.pings()
                 assert "the database does not answer" in seen.told.of("STATUS")[-1]
@@ -327,7 +327,7 @@ async def test_a_configuration_that_is_wrong_by_then_changes_nothing_and_says_so
     def reread() -> Config:
         if wrong == "file":
             raise ConfigurationError("worker.concurrency is 0: it must be 1 or more.")
-        return configured(migrated_url, concurrency=9, schedules__hourly__every="1h")
+        return configured(migrated_url, concurrency=9, schedules__hourly__queue="mail")
 
     config = configured(migrated_url)
     with watched(Celers(), config, reread=reread) as seen:
