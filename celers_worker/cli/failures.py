@@ -50,7 +50,14 @@ _COLUMNS = (
 @click.option("-q", "--queue", type=QUEUE, help="Only of this queue.")
 @click.option("--name", type=TASK_NAME, help="Only of this handler.")
 @click.option("--fingerprint", metavar="TEXT", help="Only this group.")
-@click.option("--limit", type=click.IntRange(1, 1_000), metavar="N", default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="Show at most so many groups.",
+)
 @format_option
 @click.pass_obj
 def command(

@@ -156,8 +156,9 @@ def test_databases_of_one_name_do_not_rotate_each_others_backups(
 def test_what_a_killed_backup_left_is_cleared_away_a_day_later(
     direct: DirectStore, backups: Path
 ) -> None:
-    left = ".celers-20260101T000000Z.jsonl.gz.1.partial"
-    fresh = ".celers-20260102T000000Z.jsonl.gz.2.partial"
+    name = Path(done("backup", str(backups)).out.strip()).name.rpartition("-")[0]
+    left = f".{name}-20260101T000000Z.jsonl.gz.1.partial"
+    fresh = f".{name}-20260102T000000Z.jsonl.gz.2.partial"
     aged(backups, left, fresh)
     os.utime(backups / left, (0, time.time() - 90_000))
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import errors, run
+from tests.cli.shell import environment, errors, run
 
 
 @pytest.mark.parametrize("database_url", ["postgres", "mysql"], indirect=True)
 def test_tables_that_are_not_there_are_reported_once(database_url: str, tasks_file: Path) -> None:
     ended = run(
-        *("--database", database_url, "worker", "--processes", "3"),
-        *("--log-level", "warning"),
+        *("worker", "--processes", "3", "--log-level", "warning"),
+        env=environment(CELERS_DATABASE_URL=database_url),
     )
 
     assert ended.returncode == 2

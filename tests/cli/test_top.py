@@ -174,7 +174,7 @@ def test_a_database_that_goes_away_is_told_of_and_found_again(
     url: str = request.getfixturevalue(f"cli_{name}")
     monkeypatch.setenv("CELERS_DATABASE_URL", url)
     with Screen(*QUICK) as screen:
-        screen.see("0 workers")
+        screen.see("q quit")
         database_server.kill()
         screen.see("does not answer")
         database_server.start()
