@@ -361,7 +361,7 @@ def test_two_handlers_of_one_name_are_refused_and_both_places_named() -> None:
         ({"timeout": 0}, "timeout"),
         ({"concurrency": 0}, "concurrency"),
         ({"concurrency": True}, "concurrency"),
-        ({"runs": "process"}, "runs"),
+        ({"runs": "procces"}, "runs"),
         ({"runs": "async"}, "no coroutine function"),
         ({"retry_on": "ValueError"}, "no exception class"),
         ({"dead_on": [ValueError, 3]}, "no exception class"),

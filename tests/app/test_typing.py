@@ -99,7 +99,7 @@ async def wrong() -> None:
     send.call(user_id="x")  # E: arg-type
     number: int = await (await send.enqueue(1)).result()  # E: assignment
     words: str = sync_greet.enqueue_sync(1).result_sync()  # E: assignment
-    app.task(runs="process")  # E: arg-type
+    app.task(runs="procces")  # E: arg-type
     Options(dealy="1h")  # E: call-arg
     await fetch.enqueue(key=1)  # E: arg-type
     await news.enqueue("x")  # E: arg-type
