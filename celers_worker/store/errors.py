@@ -66,7 +66,7 @@ _MYSQL_CODES = {
     Fault.BUSY: {1040, 1203, 1021, 1037, 1114, 1129, 1226, 3100},
     # 1047: a node of a Galera cluster that does not belong to it now.
     Fault.READ_ONLY: {1290, 1792, 1836, 1047},
-    Fault.DATA: {1048, 1062, 1264, 1366, 1406, 4025, 1153, 3819},
+    Fault.DATA: {1048, 1062, 1264, 1366, 1406, 1441, 4025, 1153, 3819},
     Fault.FORBIDDEN: {1142, 1143, 1227, 1370},
     Fault.REFUSED: {1044, 1045, 1049, 1054, 1064, 1146, 1698},
 }
@@ -119,9 +119,10 @@ def fault_of(error: BaseException) -> Fault:
         return _by_code(_SQLITE_CODES, sqlite_code & 0xFF, Fault.REFUSED)
     of_driver = _is_driver_error(error)
     code = error.args[0] if of_driver and error.args else None
-    if isinstance(code, int):  # first, for a SQLSTATE of MySQL's says less
-        return _by_code(_MYSQL_CODES, code, Fault.REFUSED)
     sqlstate = getattr(error, "sqlstate", None)
+    if isinstance(code, int):  # MySQL's SQLSTATE says less, and for most nothing: HY000
+        otherwise = _by_sqlstate(sqlstate) if isinstance(sqlstate, str) else Fault.REFUSED
+        return _by_code(_MYSQL_CODES, code, otherwise)
     if isinstance(sqlstate, str):
         return _by_sqlstate(sqlstate)
     if of_driver:

@@ -65,6 +65,7 @@ CASES = [
     (Fault.DATA, asyncpg.StringDataRightTruncationError("no")),
     (Fault.DATA, mysql(1406)),
     (Fault.DATA, mysql(1366)),
+    (Fault.DATA, mysql(1441)),  # an instant out of range
     (Fault.DATA, sqlite(sqlite3.SQLITE_CONSTRAINT_UNIQUE)),
     (Fault.DATA, sqlite(sqlite3.SQLITE_TOOBIG)),
     (Fault.FORBIDDEN, psycopg.errors.InsufficientPrivilege()),
