@@ -283,6 +283,7 @@ class Worker:
         """Stop in bounded phases: claim no more, wait, cancel, release, flush, leave."""
         worker = self.config.worker
         crew.control.state = WorkerState.STOPPING
+        crew.permits.close()  # or what is given back would be claimed again
         crew.runner.quiet()
         await crew.listener.stop()
         await crew.poller.stop()

@@ -72,7 +72,7 @@ def _problems(crew: Crew, state: str) -> Sequence[str]:
         problems.append("the database does not answer")
     if not crew.heartbeat.holds_lease:
         problems.append("its lease has run out")
-    if crew.permits.closed:
+    if crew.permits.closed and state == "running":
         problems.append(f"it claims no tasks: it is {crew.control.state.value}")
     return problems
 

@@ -201,7 +201,7 @@ async def test_progress_and_logs_reach_people_while_it_runs(
         async with Worker(app, app.client.config) as worker:
             progress = await eventually(lambda: direct.run(progress_of, task.id), within=60)
             file.touch()
-            assert await task.result(timeout=30) == [1, "default", str(task.id)]
+            assert await task.result(timeout=30) == (1, "default", str(task.id))
             worker.stop()
     assert str(progress) == "1/4 (25%) a quarter"
     output = capfd.readouterr().err
