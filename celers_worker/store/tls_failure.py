@@ -20,9 +20,14 @@ _REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
         "the clocks of both",
     ),
     (
-        re.compile(r"self[- ]signed|unable to get (local )?issuer|certificate verify failed", re.I),
+        re.compile(r"self[- ]signed|unable to get (local )?issuer", re.I),
         "nobody who is trusted here has signed its certificate: name the file of who did by "
         "?sslrootcert=/path/ca.pem in database.url",
+    ),
+    (
+        re.compile(r"certificate verify failed", re.I),  # libpq says no more
+        "nobody who is trusted here has signed its certificate, or it has expired: name the file "
+        "of who did by ?sslrootcert=/path/ca.pem in database.url, or renew it on the server",
     ),
     (
         re.compile(

@@ -203,7 +203,7 @@ async def test_progress_and_logs_reach_people_while_it_runs(
             file.touch()
             assert await task.result(timeout=30) == (1, "default", str(task.id))
             worker.stop()
-    assert str(progress) == "1/4 (25%) a quarter"
+    assert str(progress.progress) == "1/4 (25%) a quarter"
     output = capfd.readouterr().err
     assert "it says" in output
     assert str(task.id) in output

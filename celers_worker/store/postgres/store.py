@@ -81,6 +81,7 @@ class PostgresStore(Store):
     def __init__(self, url: URL, options: StoreOptions) -> None:
         super().__init__(url, options)
         self._tls = tls_of(url)
+        _ = self._tls.context  # a file that cannot be used is told of now
         # Three that never wait for each other: a long settle must not hold up a claim.
         self._claims = self._hold(prepare=send_instants_as_numbers)
         self._settles = self._hold()
