@@ -25,6 +25,9 @@ SWEEP_INTERVAL = 1.0
 PATIENCE = 10
 #: Tasks committed out of order by less than this need no sweep.
 SLACK = timedelta(seconds=2)
+#: A mark lies so long before what was found: to SQLite instants are text, and a producer of another
+#: language may have written "12:00:00" for our "12:00:00.000000", which sorts behind it.
+_BEFORE = timedelta(microseconds=1)
 
 _LEVEL = attrgetter("queue", "priority")
 
@@ -70,7 +73,7 @@ class Levels:
         self._levels, waits = [], []
         for queue, priority, first_due_at, now in rows:
             if first_due_at <= now:
-                self._levels.append(Level(queue, priority, first_due_at))
+                self._levels.append(Level(queue, priority, first_due_at - _BEFORE))
             else:
                 waits.append((first_due_at - now).total_seconds())
         self.next_due = min(waits, default=None)
