@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from sqlalchemy import Connection, make_url, text
 
-from celers_worker.core.errors import Forbidden, Refused, Unavailable
+from celers_worker.core.errors import Forbidden, Refused
 from celers_worker.store import make_direct_store
 from celers_worker.store.premises.ground import PREFIX, Place
 from celers_worker.store.premises.servers import PATIENCE, ServerGround
@@ -57,18 +57,13 @@ class MySQLGround(ServerGround):
 
     def erase_unless_held(self, name: str) -> None:
         """The lock is asked of the server."""
-        if self.ask("SELECT GET_LOCK(:name, 0)", name=name)[0][0] != 1:
-            raise Unavailable(f"{name} is in use.")
-        self._drop(name)
-        self.ask("SELECT RELEASE_LOCK(:name)", name=name)
+        if self.try_lock(self.connection, name):
+            self._drop(name)
+            self.ask("SELECT RELEASE_LOCK(:name)", name=name)
 
-    def lock(self, connection: Connection, name: str, seconds: int) -> None:
+    def try_lock(self, connection: Connection, name: str) -> bool:
         """A lock of the server's."""
-        # Of its own length: the driver gives up on an answer after call_timeout.
-        seconds = min(seconds, max(1, int(self.options.call_timeout.total_seconds()) - 1))
-        ask = text("SELECT GET_LOCK(:name, :seconds)")
-        if connection.execute(ask, {"name": name, "seconds": seconds}).scalar() != 1:
-            raise Unavailable("another selftest makes or erases its place. Try again in a moment.")
+        return bool(connection.execute(text("SELECT GET_LOCK(:name, 0)"), {"name": name}).scalar())
 
     def _drop(self, name: str) -> None:
         # DROP waits for the transactions in the database.

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from sqlalchemy import URL, Connection, make_url, text
 
-from celers_worker.core.errors import Forbidden, StoreError, Unavailable
+from celers_worker.core.errors import Forbidden, StoreError
 from celers_worker.store import make_direct_store
 from celers_worker.store.postgres.session import with_settings
 from celers_worker.store.premises.ground import PREFIX, Place
@@ -55,29 +55,23 @@ class PostgresGround(ServerGround):
     def erase_unless_held(self, name: str) -> None:
         """A database's lock is asked inside it, a schema's here."""
         if self.ask("SELECT 1 FROM pg_namespace WHERE nspname = :name", name=name):
-            self._lock(self.connection, name)
-            self.end_sessions(name)
-            self.ask(f'DROP SCHEMA "{name}" CASCADE')
+            if self.try_lock(self.connection, name):
+                self.end_sessions(name)
+                self.ask(f'DROP SCHEMA "{name}" CASCADE')
             return
         with (
             make_direct_store(_text(self._database(name)), self.options) as direct,
             self.session(direct) as asked,
             self.translated(direct.name),
         ):
-            self._lock(asked, name)
+            if not self.try_lock(asked, name):
+                return
         self.ask(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
-    def lock(self, connection: Connection, name: str, seconds: int) -> None:
+    def try_lock(self, connection: Connection, name: str) -> bool:
         """An advisory lock, which is the database's."""
-        connection.execute(text(f"SET lock_timeout = '{seconds}s'"))
-        connection.execute(text(f"SET statement_timeout = '{2 * seconds}s'"))
-        lock = "SELECT pg_advisory_lock(:class, hashtext(:name))"
-        connection.execute(text(lock), {"class": _CLASS, "name": name})
-
-    def _lock(self, connection: Connection, name: str) -> None:
         ask = text("SELECT pg_try_advisory_lock(:class, hashtext(:name))")
-        if not connection.execute(ask, {"class": _CLASS, "name": name}).scalar():
-            raise Unavailable(f"{name} is in use.")
+        return bool(connection.execute(ask, {"class": _CLASS, "name": name}).scalar())
 
     def _take_database(self, name: str, held: ExitStack) -> Place:
         # Whoever is connected to template1 would be in the way.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, make_url, text
 
-from celers_worker.core.errors import StoreError
+from celers_worker.core.errors import StoreError, Unavailable
 from celers_worker.store import make_direct_store
 from celers_worker.store.base import StoreOptions
 from celers_worker.store.direct import DirectStore
@@ -36,7 +37,7 @@ class ServerGround(Ground):
             self._connection = asked
             try:
                 with self.translated():
-                    self.lock(asked, PREFIX, PATIENCE)
+                    self._lock(asked, PREFIX)
                 yield
             finally:
                 self._connection = None
@@ -66,7 +67,7 @@ class ServerGround(Ground):
         """Hold the lock *name* on a connection that ends with *held*."""
         connection = held.enter_context(self.session(direct))
         with self.translated():
-            self.lock(connection, name, PATIENCE)
+            self._lock(connection, name)
 
     @contextmanager
     def session(self, direct: DirectStore) -> Iterator[Connection]:
@@ -118,12 +119,19 @@ class ServerGround(Ground):
         """Erase it if its lock is free."""
 
     @abstractmethod
-    def lock(self, connection: Connection, name: str, seconds: int) -> None:
-        """Hold the lock *name* in this session. Raises Unavailable if another does."""
+    def try_lock(self, connection: Connection, name: str) -> bool:
+        """Hold the lock *name* in this session, unless another does."""
+
+    def _lock(self, connection: Connection, name: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self.try_lock(connection, name):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"another selftest has held {name} for {PATIENCE} s.")
+            time.sleep(0.1)
 
     def _erase_left_here(self) -> None:
         with make_direct_store(self.url, self.options) as direct:
             if in_place.is_marked(direct):
-                with ExitStack() as held:
-                    self.hold(direct, in_place.MARK, held)
-                    in_place.clear(direct)
+                with self.session(direct) as asked, self.translated():
+                    if self.try_lock(asked, in_place.MARK):
+                        in_place.clear(direct)
