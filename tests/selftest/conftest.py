@@ -21,20 +21,21 @@ MakeUser = Callable[..., str]
 
 
 def everything(url: str) -> set[str]:
-    """Databases, schemas, tables and functions that are there; or files."""
+    """Places, schemas, tables and functions that are there; or files."""
     if url.startswith("sqlite"):
         folder = Path(url.removeprefix("sqlite:///")).parent
         return {path.name for path in folder.iterdir()}
     if url.startswith("postgres"):
         asked = (
-            "SELECT datname FROM pg_database",
+            "SELECT datname FROM pg_database WHERE starts_with(datname, 'celers_selftest')",
             "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'",
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace",
             "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
         )
     else:
         asked = (
-            "SELECT schema_name FROM information_schema.schemata",
+            "SELECT schema_name FROM information_schema.schemata"
+            " WHERE LEFT(schema_name, 15) = 'celers_selftest'",
             "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
             "SELECT routine_name FROM information_schema.routines"
             " WHERE routine_schema = DATABASE()",

@@ -19,6 +19,8 @@ from tests import databases
 from tests.selftest.conftest import MakeUser, everything
 from tests.store.steps import claim_all, new_tasks, settle
 
+# One after the other: what is left of one is erased by the next on the same server.
+pytestmark = pytest.mark.xdist_group("selftest")
 OPTIONS = StoreOptions()
 on_servers = pytest.mark.parametrize("server", ["postgres", "mysql"])
 

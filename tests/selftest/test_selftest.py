@@ -20,7 +20,8 @@ from tests.selftest import unfenced
 from tests.selftest.conftest import MakeUser, everything
 from tests.waiting import eventually_sync
 
-pytestmark = pytest.mark.timeout(400)
+# One after the other: what is left of one is erased by the next on the same server.
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("selftest")]
 #: Each fault once, whatever the time.
 QUICK = ("--seconds", "1", "--format", "json")
 SECONDS = 300
