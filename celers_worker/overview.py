@@ -62,6 +62,7 @@ class Overview:
                 await stack.enter_async_context(serving(self._config.metrics, pages))
             if self._notifier is not None:
                 beating = asyncio.create_task(self._beat(self._notifier))
+                stack.callback(self._notifier.close)
                 stack.callback(beating.cancel)
             yield
 

@@ -111,6 +111,7 @@ class Presence:
                 self.port = await stack.enter_async_context(serving(self._settings, pages))
             if self._notifier is not None:
                 beating = asyncio.create_task(self._beat(self._notifier), name="celers-notifier")
+                stack.callback(self._notifier.close)
                 stack.callback(beating.cancel)
             yield
 

@@ -42,12 +42,12 @@ def run_worker(worker: Worker) -> Ending:
     finally:
         # Closing waits for every coroutine, and those that were abandoned do not end.
         if ending is None or not ending.abandoned:
-            _close(runner)
+            _close(runner, code=int(ending is None))
 
 
-def _close(runner: asyncio.Runner) -> None:
-    """Close the loop, not for ever: a handler may have broken it, and all is settled."""
-    end = threading.Timer(_LONGEST_CLOSE, os._exit, (0,))
+def _close(runner: asyncio.Runner, *, code: int) -> None:
+    """Close the loop, not for ever: a handler may have broken it, and then exit with *code*."""
+    end = threading.Timer(_LONGEST_CLOSE, os._exit, (code,))
     end.daemon = True
     end.start()
     runner.close()

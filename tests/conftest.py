@@ -17,6 +17,10 @@ OTHER = "other"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+#: The fixtures and parameters that say which database a test is about.
+_FIXTURES = ("database_url", "migrated_url", "database_server", "database", "database_of_world")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--db",
@@ -50,11 +54,12 @@ def _databases_of(item: pytest.Item) -> set[str]:
     fixtures = getattr(item, "fixturenames", [])
     direct = {name for name, fixture in SERVER_FIXTURES.items() if fixture in fixtures}
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return direct | {
-        str(parameters[fixture])
-        for fixture in ("database_url", "migrated_url", "database_server")
-        if fixture in parameters
-    }
+    marked = {mark.args[0] for mark in item.iter_markers("database")}
+    return (
+        direct
+        | marked
+        | {str(parameters[fixture]) for fixture in _FIXTURES if fixture in parameters}
+    )
 
 
 @pytest.fixture(scope="session")

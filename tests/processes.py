@@ -51,9 +51,19 @@ def children(parent: int) -> list[int]:
     return [int(child) for children in lists for child in children.read_text().split()]
 
 
+def is_stopped(process: int) -> bool:
+    """Whether SIGSTOP has reached every thread: until then it may still take a lock."""
+    threads = Path(f"/proc/{process}/task").glob("*/stat")
+    return all(_state(thread) in "tTZX" for thread in threads)
+
+
 def _is_alive(process: int) -> bool:
     try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        state = _state(Path(f"/proc/{process}/stat"))
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"  # in a container nobody may reap the orphans
+
+
+def _state(stat: Path) -> str:
+    return stat.read_text().rpartition(")")[2].split()[0]

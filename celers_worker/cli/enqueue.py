@@ -14,7 +14,7 @@ from celers_worker.cli.choosing import INSTANT, QUEUE
 from celers_worker.cli.failure import warn
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import format_option, note, show_document
-from celers_worker.core.errors import ConfigurationError, PayloadError
+from celers_worker.core.errors import ConfigurationError, Forbidden, PayloadError
 from celers_worker.core.names import check_task_name, nearest
 
 if TYPE_CHECKING:
@@ -234,7 +234,10 @@ def warn_unless_handled(store: DirectStore, name: str) -> None:
     """Compare with what the workers say that they run: a typing error would wait for ever."""
     from celers_worker.store import survey
 
-    live = [view for view in store.run(survey.list_workers) if view.state != "lost"]
+    try:
+        live = [view for view in store.run(survey.list_workers) if view.state != "lost"]
+    except Forbidden:  # a producer's user need not see the workers
+        return
     known = {handler for view in live for handler in view.handlers}
     if known and name not in known:
         warn(f"no worker has a handler {name!r}.{nearest(name, known)}")

@@ -8,7 +8,7 @@ from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import say
 
 _WHO = {
-    "producer": "adds tasks; cannot read, change or end them",
+    "producer": "adds tasks; cannot read what they are about, nor settle them",
     "worker": "runs tasks, and keeps what has ended in order",
     "viewer": "lists and counts; sees no arguments and no results, changes nothing",
     "operator": "all that the command line offers, but migrate, vacuum and queue history",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -132,8 +131,6 @@ def _work(
     link: Link | None,
     reread: Callable[[], LoadedConfig],
 ) -> int:
-    # Modules are no garbage, and the collector would look through them again and again.
-    gc.disable()
     from celers_worker.cli.application import load_application, with_own_database
     from celers_worker.observe.log_output import adopt_foreign_logs
     from celers_worker.observe.notify import Notifier
@@ -162,7 +159,6 @@ def _work(
         notifier=notifier,
         reread=lambda: as_ours(reread()),
     )
-    gc.enable()
     ending = run_worker(worker)
     if ending.abandoned:
         # Their threads still run, and Python would wait for them before it exits.

@@ -310,13 +310,6 @@ class LoopGivenUp:
     task: Task | None
 
 
-@dataclass(frozen=True, slots=True)
-class LoopTurned:
-    """The event loop was asked to do something at a time, and did so many seconds later."""
-
-    lag: float
-
-
 EventT = TypeVar("EventT")
 
 

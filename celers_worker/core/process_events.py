@@ -1,10 +1,17 @@
-"""Facts about what a person told a running process to do."""
+"""Facts about a process itself: what a person told it to do, and how late its loop is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTurned:
+    """The event loop was asked to do something at a time, and did so many seconds later."""
+
+    lag: float
 
 
 @dataclass(frozen=True, slots=True)

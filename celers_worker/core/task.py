@@ -142,11 +142,17 @@ class Enqueued(msgspec.Struct, frozen=True):
 #: each claimed task took a fifth of the worker's time, and few are ever looked at.
 Instant: TypeAlias = datetime | int
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def datetime_of(instant: Instant) -> datetime:
-    """*instant* as an aware datetime."""
-    return EPOCH + timedelta(microseconds=instant) if isinstance(instant, int) else instant
+    """*instant* as an aware datetime; the first or the last there is for what is beyond them."""
+    if not isinstance(instant, int):
+        return instant
+    try:
+        return EPOCH + timedelta(microseconds=instant)
+    except OverflowError:
+        return LAST if instant > 0 else FIRST
 
 
 def _seconds(since: Instant, until: Instant) -> float:

@@ -72,7 +72,7 @@ class Histogram(Collector):
 
     def all(self) -> list[tuple[str, Series]]:
         """Every series with its label's value."""
-        return list(self._series.items())
+        return list(self._series.copy().items())  # a copy is made in one step, for another thread
 
     def collect(self) -> Iterator[Metric]:
         """All of it, for a scrape."""

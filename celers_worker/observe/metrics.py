@@ -18,6 +18,7 @@ from celers_worker.core import events as fact
 from celers_worker.core.errors import StoreError
 from celers_worker.core.events import Events
 from celers_worker.core.outcome import Cancelled, Completed, Dead, Expired, Release, Retry
+from celers_worker.core.process_events import LoopTurned
 from celers_worker.core.scaling import MeanTimes
 from celers_worker.observe.backlog import BacklogGauges
 from celers_worker.observe.histograms import Histogram
@@ -154,7 +155,7 @@ class Metrics:
         events.listen(control.HandlerFreed, lambda event: self._hold(event.handler, 0))
         events.listen(fact.QueuesCounted, self._counted)
         events.listen(fact.ServiceFailed, self._failed)
-        events.listen(fact.LoopTurned, lambda event: self._lag.observe(event.lag))
+        events.listen(LoopTurned, lambda event: self._lag.observe(event.lag))
 
     def _enqueued(self, event: fact.TasksEnqueued) -> None:
         self._plain["celers_batch_enqueue_total"].inc()

@@ -19,8 +19,8 @@ from datetime import timedelta
 
 from celers_worker.core.duration import format_duration
 from celers_worker.core.errors import StoreError
-from celers_worker.core.events import Events, LoopBlocked, LoopGivenUp, LoopTurned
-from celers_worker.core.process_events import StacksTaken, TaskStack
+from celers_worker.core.events import Events, LoopBlocked, LoopGivenUp
+from celers_worker.core.process_events import LoopTurned, StacksTaken, TaskStack
 from celers_worker.core.task import Task
 from celers_worker.services.identity import Identity
 from celers_worker.services.service import PATIENCE

@@ -165,7 +165,7 @@ BEGIN
         FROM DUAL WHERE the_key IS NULL OR NOT EXISTS (
             SELECT 1 FROM celers_unique_windows AS held
             WHERE held.unique_key = the_key AND held.expires_at > UTC_TIMESTAMP(6)
-        ) ON DUPLICATE KEY UPDATE celers_tasks.unique_key = celers_tasks.unique_key;
+        ) ON DUPLICATE KEY UPDATE celers_tasks.id = celers_tasks.id;
         IF the_key IS NULL THEN
             LEAVE adding;
         END IF;

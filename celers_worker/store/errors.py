@@ -117,13 +117,14 @@ def fault_of(error: BaseException) -> Fault:
     sqlite_code = getattr(error, "sqlite_errorcode", None)
     if isinstance(sqlite_code, int):
         return _by_code(_SQLITE_CODES, sqlite_code & 0xFF, Fault.REFUSED)
+    of_driver = _is_driver_error(error)
+    code = error.args[0] if of_driver and error.args else None
+    if isinstance(code, int):  # first, for a SQLSTATE of MySQL's says less
+        return _by_code(_MYSQL_CODES, code, Fault.REFUSED)
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):
         return _by_sqlstate(sqlstate)
-    if _is_driver_error(error):
-        code = error.args[0] if error.args else None
-        if isinstance(code, int):
-            return _by_code(_MYSQL_CODES, code, Fault.REFUSED)
+    if of_driver:
         if _LIBPQ_REFUSAL.search(str(error)):
             return Fault.REFUSED
         # No code: the driver itself noticed that its connection is closed or out of step.

@@ -41,7 +41,7 @@ class Role(StrEnum):
     """Who works with the tables."""
 
     PRODUCER = "producer"
-    """Adds tasks, and cannot read them, change them or end them."""
+    """Adds tasks; cannot read what they are about, nor settle them."""
     WORKER = "worker"
     """Runs tasks, and keeps what has ended in order."""
     VIEWER = "viewer"
@@ -147,7 +147,11 @@ def _on_postgres(connection: Connection, role: Role, user: str) -> Iterator[str]
     to, inside = quote(user), quote(schema)
     yield f"GRANT CONNECT ON DATABASE {quote(database)} TO {to}"
     yield f"GRANT USAGE ON SCHEMA {inside} TO {to}"
-    for table, allowed in rights(role).items():
+    allowed_to = rights(role)
+    if role is Role.VIEWER:  # figures read the archive's newest pages, partition by partition
+        columns = allowed_to[archive.name]["SELECT"] or ()
+        allowed_to[archive.name] = {"SELECT": [*columns, "ctid", "tableoid"]}
+    for table, allowed in allowed_to.items():
         yield f"GRANT {_listed(allowed)} ON TABLE {inside}.{quote(table)} TO {to}"
     if role is Role.OPERATOR:  # who brings an export back writes the trail
         yield f"GRANT USAGE ON SEQUENCE {inside}.{quote(f'{history.name}_id_seq')} TO {to}"
@@ -162,10 +166,10 @@ def _on_mysql(connection: Connection, role: Role, user: str) -> Iterator[str]:
     account = f"{_literal(name)}@{_literal(host)}" if at else f"{_literal(user)}@'%'"
     allowed_to = rights(role)
     if role is Role.PRODUCER:
-        # What leaves out a task whose key is taken is an UPDATE that changes nothing, and a look at
-        # who has the key locks it: on these servers both need a right to write.
-        allowed_to[tasks.name] = {**allowed_to[tasks.name], "UPDATE": ("unique_key",)}
-        allowed_to[workflows.name] = {**allowed_to[workflows.name], "UPDATE": ("checked_at",)}
+        # An INSERT that leaves out what is there changes nothing of it, and yet MariaDB wants the
+        # right to change every column of that INSERT. And to look who has a unique key locks it.
+        for table in (tasks.name, workflows.name):
+            allowed_to[table] = {**allowed_to[table], "UPDATE": allowed_to[table]["INSERT"]}
     for table, allowed in allowed_to.items():
         place = f"{quote(database)}.{quote(table)}"
         yield f"GRANT {_listed(allowed)} ON {place} TO {account}"

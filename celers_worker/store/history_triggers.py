@@ -65,8 +65,8 @@ def create(connection: Connection) -> None:
     """
     if exist(connection):
         return
-    drop(connection)  # what a run that was killed has left
     try:
+        drop(connection)  # what a run that was killed has left
         for statement in _creations(connection.dialect.name):
             connection.exec_driver_sql(statement)
     except DBAPIError as error:

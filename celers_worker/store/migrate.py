@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _LOCK = 7_227_651_802
 _LOCK_NAME = "celers_migrate"
 #: A migration that runs elsewhere is waited for this long, in seconds.
 _PATIENCE = 60
+#: And looked for this often, where the server does not wait for us.
+_LOOK = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +246,15 @@ def _lock(connection: Connection) -> None:
             connection.execute(text("SET statement_timeout = 0"))
             connection.commit()
         case "mysql" | "mariadb":
-            held = connection.execute(select(func.get_lock(_LOCK_NAME, _PATIENCE // 10))).scalar()
+            end = time.monotonic() + _PATIENCE
+            # Not waited for by the server: no call may take longer than ``call_timeout``.
+            while connection.execute(select(func.get_lock(_LOCK_NAME, 0))).scalar() != 1:
+                if time.monotonic() > end:
+                    raise Unavailable(
+                        "another migration is running. Wait for it, then run: celers migrate"
+                    )
+                time.sleep(_LOOK)
             connection.commit()
-            if held != 1:
-                raise Unavailable(
-                    "another migration is running. Wait for it, then run: celers migrate"
-                )
         case _:
             # SQLite's write lock is taken when the transaction begins, and DDL is part of it.
             pass

@@ -43,7 +43,7 @@ from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
 from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0016"
+HEAD = "0013"
 VERSION_TABLE = "celers_alembic_version"
 
 

@@ -210,13 +210,7 @@ def _ignore(element: insert_ignore, compiler: Any, **options: Any) -> str:
 def _ignore_mysql(element: insert_ignore, compiler: Any, **options: Any) -> str:
     # Not INSERT IGNORE, which also swallows truncation and NULLs.
     # With the table's name: an INSERT from a SELECT has the column twice.
-    # To change nothing takes the right to change it, so not a column by which a task is ended.
-    columns = element.table.columns
-    harmless = next(
-        (name for name in ("unique_key", "checked_at") if name in columns),
-        next(iter(element.table.primary_key)).name,
-    )
-    key = f"{element.table.name}.{harmless}"
+    key = f"{element.table.name}.{next(iter(element.table.primary_key)).name}"
     return f"{compiler.visit_insert(element, **options)} ON DUPLICATE KEY UPDATE {key} = {key}"
 
 

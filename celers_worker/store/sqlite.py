@@ -114,20 +114,27 @@ class _Writer(threading.Thread):
         loan.serve(cast(sqlite3.Connection, raw))
 
     def _commit(self, group: list[_Job]) -> None:
-        """Commit *group* in one transaction; if one of it fails, each by itself."""
+        """Commit *group* in one transaction; if one of it fails, each by itself.
+
+        If the commit fails, nobody knows what was written, and each is told so: to run a claim
+        again would leave the tasks of the first one to nobody.
+        """
+        committing = False
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
             with self._connection.begin():
                 transaction = self._transaction(self._connection)
                 values = [job.operation(transaction) for job in group]
+                committing = True
         except BaseException as error:  # each caller raises it: this thread goes on
-            if len(group) > 1:
+            if len(group) > 1 and not committing:
                 for job in group:
                     self._commit([job])
                 return
             self._disconnect()
-            group[0].answer(None, error)
+            for job in group:
+                job.answer(None, error)
             return
         for job, value in zip(group, values, strict=True):
             job.answer(value, None)

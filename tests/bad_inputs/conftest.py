@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from celers_worker.core.task import TaskState
 from celers_worker.store import make_direct_store, migrate
-from celers_worker.store.schema import metadata, upkeep, workers
+from celers_worker.store.schema import metadata, tasks, upkeep, workers
 from celers_worker.store.transaction import Transaction
 from tests.conftest import DATABASES, SERVER_FIXTURES
 from tests.e2e import handlers
@@ -41,6 +41,14 @@ class World:
         done = TaskState.COMPLETED
         eventually_sync(lambda: self.project.task(task).state is done, within=45)
 
+    def forget(self, row: UUID) -> None:
+        """Delete a live row, so that no later test meets it."""
+        self.project.direct.run(
+            lambda transaction: transaction.connection.execute(
+                delete(tasks).where(tasks.c.id == row)
+            )
+        )
+
     def checksum(self) -> str:
         """Of every row of every table of ours, but for what workers say of themselves."""
 
@@ -56,7 +64,13 @@ class World:
         return self.project.direct.run(of)
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.xdist_group(f"bad inputs on {name}"))
+        for name in DATABASES
+    ],
+)
 def database_of_world(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -80,13 +94,17 @@ def world(
         migrate.upgrade(direct)
         project = stack.enter_context(Project(url, folder, direct))
         project.worker(settings=QUICK).ready()
-        yield World(project)
+        made = World(project)
+        made.canary()
+        yield made
 
 
 @pytest.fixture
 def unharmed(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """The same before and after: what is stored, and that a canary completes."""
-    world.canary()
+    """The same before and after: what is stored, and that a canary completes.
+
+    The one after a bad input is also the one before the next.
+    """
     before = world.checksum()
     monkeypatch.setenv("CELERS_DATABASE_URL", world.url)
     yield world

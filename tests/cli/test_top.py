@@ -53,6 +53,16 @@ class Screen(Terminal):
 
         eventually_sync(is_there, within=60)
 
+    def see_at_the_end(self, text: str) -> None:
+        """Wait until *text* stands in the last line."""
+
+        def is_there() -> bool:
+            self._read()
+            assert text in self._screen.display[-1], f"the screen shows:\n{self.text}"
+            return True
+
+        eventually_sync(is_there, within=60)
+
     def see_no_more(self, text: str) -> None:
         """Wait until *text* does not stand there any more."""
 
@@ -121,7 +131,8 @@ def test_a_person_pauses_cancels_and_requeues(direct: DirectStore) -> None:
         screen.type("y")
         screen.see("(cancelling)")
         screen.type("r")
-        screen.see("13 due")
+        screen.see(f"requeued {dead}")
+        screen.see_no_more("no such user")
         assert rows.state(direct, dead) == "pending"
         screen.type("?")
         screen.see("the next table")
@@ -137,8 +148,9 @@ def test_it_survives_another_size_of_its_window(direct: DirectStore) -> None:
     rows.waiting(direct, queue="emails")
     with Screen(*QUICK) as screen:
         screen.see("emails")
-        for lines, columns in ((5, 12), (1, 1), (50, 200)):
+        for lines, columns in ((12, 60), (50, 200), (20, 80)):
             screen.resize(lines, columns)
+            screen.see_at_the_end("q quit")
         screen.see("emails")
         screen.type("q")
         assert screen.end() == 0

@@ -20,7 +20,7 @@ from celers_worker.core.errors import Unavailable
 from celers_worker.core.task import TaskState
 from celers_worker.store import DirectStore, StoreOptions, inspect, make_direct_store
 from celers_worker.store.inspect import TaskFilter, TaskView
-from tests.processes import kill_tree
+from tests.processes import is_stopped, kill_tree
 from tests.waiting import eventually_sync
 
 REPOSITORY = Path(__file__).parents[2]
@@ -132,6 +132,7 @@ class Project:
 
         def frozen() -> bool:
             worker.signal(signal.SIGSTOP)
+            eventually_sync(lambda: is_stopped(worker.process.pid))
             try:
                 with make_direct_store(self.url, _IMPATIENT) as direct:
                     direct.run(lambda transaction: None)

@@ -57,6 +57,7 @@ def test_a_worker_under_systemd_from_ready_to_stopping(
             "NOTIFY_SOCKET": told.address,
             "WATCHDOG_USEC": "3000000",
             "CELERS_CONFIG": str(file),
+            "CELERS_WORKER_GRACE": "100ms",
         }
         worker = project.worker(
             *("--processes", str(processes), "--metrics-port", str(port)), settings=settings
@@ -91,7 +92,6 @@ def test_a_worker_under_systemd_from_ready_to_stopping(
         eventually_sync(lambda: page(port, "/ready")[0] == 200)
         assert len(worker.said("worker claims tasks again")) == processes
 
-        worker.signal(signal.SIGTERM)
         worker.signal(signal.SIGTERM)
         assert worker.ended() == 0
         assert told.of("STOPPING") == ["1"]

@@ -124,10 +124,12 @@ def stage_on(
     name = f"celers_{uuid4().hex}"
     file = f"sqlite:///{place or folder}/celers.db"
     url = file if server is None else server.create_database(name)
-    direct = make_direct_store(url, IMPATIENT)
-    migrate.upgrade(direct)
-    # So that no worker is stopped while it changes a table: nobody else could go on.
-    direct.run(lambda transaction: transaction.keep_partitions(timedelta(days=7)))
+    with make_direct_store(url) as patient:
+        migrate.upgrade(patient)
+        # So that no worker is stopped while it changes a table: nobody else could go on.
+        patient.run(lambda transaction: transaction.keep_partitions(timedelta(days=7)))
+    # A file has no server that could freeze; what is waited for is the turn of other writers.
+    direct = make_direct_store(url, IMPATIENT if server else StoreOptions())
     with Stage.built(url, folder, direct, nursery, board) as stage:
         yield stage
     if server is not None:

@@ -53,6 +53,7 @@ class Node(MariaDBServer):
             "wsrep-node-address": f"127.0.0.1:{self.group_port}",
             "wsrep-sst-method": "celers",
             "binlog-format": "ROW",
+            "log-bin-trust-function-creators": 1,  # the audit trail's triggers
             "innodb-autoinc-lock-mode": 2,
         }
         flags = [f"--{name}={value}" for name, value in settings.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,14 +28,17 @@ SERVERS: dict[str, type[PrivateServer]] = {"postgres": PostgresServer, "mysql": 
 
 
 @pytest.fixture(params=["postgres", "mysql", "sqlite"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+def disk(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A small file system; the test's database is on it."""
     skip_unless_chosen(request, request.param)
-    if not may_mount(tmp_path / "trial"):
-        pytest.skip("only root may mount a small file system, and not in every container")
-    with small_disk(tmp_path / "disk", MEGABYTES[request.param]) as folder:
-        folder.parent.chmod(0o755)
-        yield folder
+    # Where whoever runs the server may look: the folders of tests are root's alone.
+    with tempfile.TemporaryDirectory(prefix="celers-disk-") as place:
+        Path(place).chmod(0o755)
+        disk = Path(place) / "disk"
+        if not may_mount(disk):
+            pytest.skip("only root may mount a small file system, and not in every container")
+        with small_disk(disk, MEGABYTES[request.param]):
+            yield disk
 
 
 class Cramped(NamedTuple):

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,13 +23,28 @@ def listening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System
         yield found
 
 
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what the tests make, of which each makes some."""
+    made: list[Notifier] = []
+    make = Notifier.__init__
+
+    def remembered(self: Notifier, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        made.append(self)
+
+    monkeypatch.setattr(Notifier, "__init__", remembered)
+    yield
+    for notifier in made:
+        notifier.close()
+
+
 def test_it_is_ready_once_and_pings_only_while_all_is_alive(listening: Systemd) -> None:
     notifier = Notifier(listening.address, watchdog=30)
     notifier.beat([WELL], alive=True, ready=False)
     notifier.beat([WELL], alive=True, ready=True)
     notifier.beat([WELL], alive=False, ready=True)
     notifier.beat([WELL], alive=True, ready=False)
-    notifier.close()
 
     first, second, third, fourth = listening.heard
     assert "READY" not in first

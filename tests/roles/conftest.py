@@ -20,7 +20,7 @@ from tests.servers import ExternalServer, Server
 
 __all__ = ["celers", "done"]
 
-PASSWORD = "word"
+PASSWORD = "w0rd-of-roles"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,13 @@ class Database:
         return self.name == "postgres"
 
 
-@pytest.fixture(scope="module", params=SERVER_FIXTURES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.xdist_group(f"roles on {name}"))
+        for name in SERVER_FIXTURES
+    ],
+)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """With a task of each state in it, whose payload nobody should see who need not."""
     server: Server = request.getfixturevalue(SERVER_FIXTURES[request.param])
@@ -68,14 +74,11 @@ def _user(database: Database, role: Role) -> str:
     parts = urlsplit(database.owner)
     administrator = databases.administrator(database.owner)
     if database.on_postgres:
-        _execute(
-            databases.administrator(database.owner),
-            [f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"],
-        )
+        _execute(administrator, [f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"])
     else:
         made = f"CREATE USER {user}@'%' IDENTIFIED BY '{PASSWORD}'"
         _execute(administrator, [made])
-    answer = done("--database", database.owner, "grants", "--role", role, "--user", user)
+    answer = done("--database", database.owner, "grants", "--role", role.value, "--user", user)
     grants = [line for line in answer.lines if not line.startswith("--")]
     # On PostgreSQL the owner of the tables may say who does what with them.
     _execute(database.owner if database.on_postgres else administrator, grants)

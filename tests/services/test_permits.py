@@ -162,7 +162,7 @@ def test_other_limits_hold_from_the_next_claim_and_what_runs_goes_on() -> None:
     assert permits.demand().handlers == {"unknown": 0}
     assert permits.use_of_queues() == {"mail": 4}
     for task in [a_task("render", queue="mail")] * 4:
-        permits.give_back(task)
+        permits.give_back([task])
     assert permits.demand().total == 2
     assert permits.demand().queues == {"mail": 1}
     assert permits.limit_of_queue("mail") == 1

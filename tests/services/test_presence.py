@@ -75,8 +75,10 @@ def watched(
 ) -> Iterator[Watched]:
     with systemd() as told:
         notifier = Notifier(told.address, watchdog=0.15)
-        yield Watched(Worker(app, config, notifier=notifier, reread=reread), told)
-        notifier.close()
+        try:
+            yield Watched(Worker(app, config, notifier=notifier, reread=reread), told)
+        finally:
+            notifier.close()
 
 
 @asynccontextmanager
@@ -104,10 +106,10 @@ async def frozen(service: Service) -> AsyncIterator[None]:
 async def test_no_loop_stands_still_without_the_pings_ending(migrated_url: str) -> None:
     app = Celers()
 
-    @app.schedule("yearly", cron="0 0 1 1 *")
     @app.task()
     async def work() -> None: ...
 
+    app.schedule("yearly", work, cron="0 0 1 1 *")
     config = configured(migrated_url, metrics__port=0)
     with watched(app, config) as seen:
         async with seen.worker:
@@ -119,7 +121,7 @@ async def test_no_loop_stands_still_without_the_pings_ending(migrated_url: str) 
                     await seen.is_stuck(name)
                     assert not seen.worker.presence.pulse().alive
                 await seen.pings()
-    assert seen.told.of("STOPPING") == ["1"]
+        assert seen.told.of("STOPPING") == ["1"]
 
 
 @on_sqlite
@@ -187,20 +189,19 @@ async def test_a_database_that_is_away_makes_it_unready_but_the_pings_go_on(
 ) -> None:
     with watched(Celers(), configured(migrated_url)) as seen:
         async with seen.worker:
-            await seen.pings()
+            await eventually(lambda: seen.told.of("READY"))
 
             async def away(*_: Any, **__: Any) -> Any:
                 raise Unavailable("the database is away")
 
-            store = seen.crew.poller._store
-            monkeypatch.setattr(store, "claim", away)
-            await eventually(lambda: seen.crew.poller.failing)
-            await seen.pings()
-            assert "the database does not answer" in seen.told.of("STATUS")[-1]
-            pulse = seen.worker.presence.pulse()
-            assert pulse.alive
-            assert pulse.problems == ["the database does not answer"]
-            monkeypatch.undo()
+            with monkeypatch.context() as patch:
+                patch.setattr(seen.crew.poller, "_claim", away)
+                await eventually(lambda: seen.crew.poller.failing)
+                await seen.pings()
+                assert "the database does not answer" in seen.told.of("STATUS")[-1]
+                pulse = seen.worker.presence.pulse()
+                assert pulse.alive
+                assert pulse.problems == ["the database does not answer"]
             await eventually(lambda: seen.worker.presence.pulse().ready)
 
 
@@ -220,7 +221,7 @@ async def test_it_is_ready_when_its_first_claim_was_answered(migrated_url: str) 
             if not migrated_url.startswith("sqlite"):
                 assert pulse.pool is not None
                 assert 0 < pulse.pool.open <= pulse.pool.limit
-    assert seen.told.of("STOPPING") == ["1"]
+        assert seen.told.of("STOPPING") == ["1"]
 
 
 @on_sqlite
@@ -243,9 +244,7 @@ async def test_a_quiet_worker_claims_nothing_and_goes_on_with_what_runs(migrated
             go.set()
             await eventually(lambda: ran == [1])
             await eventually(lambda: seen.crew.settler.written == 1)
-            assert seen.worker.presence.pulse().problems == [
-                "it claims no tasks: the process was told to be quiet"
-            ]
+            assert seen.worker.presence.pulse().problems == ["it claims no tasks: it is quiet"]
             seen.worker.resume()
             await eventually(lambda: ran == [1, 2])
             assert [type(event) for event in seen.seen] == [ClaimingStopped, ClaimingResumed]
@@ -328,12 +327,7 @@ async def test_a_configuration_that_is_wrong_by_then_changes_nothing_and_says_so
     def reread() -> Config:
         if wrong == "file":
             raise ConfigurationError("worker.concurrency is 0: it must be 1 or more.")
-        return configured(
-            migrated_url,
-            concurrency=9,
-            schedules__hourly__task="nobody",
-            schedules__hourly__every="1h",
-        )
+        return configured(migrated_url, concurrency=9, schedules__hourly__queue="mail")
 
     config = configured(migrated_url)
     with watched(Celers(), config, reread=reread) as seen:
@@ -343,7 +337,7 @@ async def test_a_configuration_that_is_wrong_by_then_changes_nothing_and_says_so
             [refused] = seen.seen
             assert isinstance(refused, ReloadRefused)
             [problem] = refused.problems
-            assert ("concurrency" if wrong == "file" else "nobody") in problem
+            assert ("concurrency" if wrong == "file" else "hourly") in problem
             assert seen.worker.config is config
             assert seen.crew.permits.total == 100
             await eventually(lambda: seen.told.of("READY") == ["1", "1"])

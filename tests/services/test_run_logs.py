@@ -12,7 +12,7 @@ import pytest
 import structlog
 from sqlalchemy import text
 
-from celers_worker import Celers, Context, testing
+from celers_worker import Celers, Context, backoff, testing
 from celers_worker.core.task import TaskState
 from celers_worker.core.watch_events import RunLogsLost
 from celers_worker.observe.kept_lines import keeping
@@ -89,7 +89,7 @@ async def ended(staff: Hosted) -> None:
 async def test_all_ways_to_log_are_kept_in_order_with_the_attempt(
     app: Celers, staff: Hosted, direct: DirectStore
 ) -> None:
-    @app.task(name="work", max_retries=1, backoff=timedelta(0))
+    @app.task(name="work", max_retries=1, backoff=backoff.fixed(0))
     async def work(context: Context) -> None:
         context.log.info("begun", customer=7)
         structlog.get_logger().warning("from structlog")

@@ -232,14 +232,14 @@ async def test_the_lag_is_the_age_of_the_oldest_outcome_that_is_not_written(
 ) -> None:
     staff = await make_staff(Celers())
     await staff.enter()
-    settler, settle = staff.crew.settler, staff.store.settle
+    settler = staff.crew.settler
     assert (settler.lag, settler.written) == (0.0, 0)
     first, second = await claimed(staff, 2)
 
     async def away(*_: object) -> set[UUID]:
         raise Unavailable("away")
 
-    monkeypatch.setattr(staff.store, "settle", away)
+    monkeypatch.setattr(settler, "_settle", away)
     put(staff, [first], Completed())
     with pytest.raises(Unavailable):
         await settler.tick()
@@ -249,6 +249,6 @@ async def test_the_lag_is_the_age_of_the_oldest_outcome_that_is_not_written(
         await settler.tick()
     assert settler.lag > began > 0
     assert settler.written == 0
-    monkeypatch.setattr(staff.store, "settle", settle)
+    monkeypatch.undo()
     await settler.tick()
     assert (settler.lag, settler.written, settler.backlog) == (0.0, 2, 0)

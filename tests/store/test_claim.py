@@ -47,6 +47,17 @@ def minutes(count):
     return timedelta(minutes=count)
 
 
+async def test_a_claimed_task_knows_its_instants(store, direct):
+    [added] = await store.enqueue([new_task(at=LONG_AGO + timedelta(microseconds=123_457))])
+    task = await claim_one(store)
+    row = live_row(direct, added.id)
+    assert task.scheduled_at == LONG_AGO + timedelta(microseconds=123_457)
+    assert task.created_at == row.created_at
+    assert task.created_at <= task.started_at <= row.started_at
+    assert task.started_at.utcoffset() == timedelta(0)
+    assert task.waited == (task.started_at - task.scheduled_at).total_seconds()
+
+
 # --- order ---
 
 

@@ -20,7 +20,10 @@ def sqlite(code):
 
 
 def mysql(code):
-    return pymysql.err.OperationalError(code, "no")
+    """As a server's packet makes it: what is most of its codes to SQLSTATE is "HY000"."""
+    error = pymysql.err.OperationalError(code, "no")
+    error.sqlstate = "HY000"
+    return error
 
 
 CASES = [

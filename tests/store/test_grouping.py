@@ -11,6 +11,7 @@ from celers_worker.core.errors import StoreError, Unavailable
 from celers_worker.store.schema import tasks
 from tests import databases
 from tests.store.steps import claim_all, ids, new_task, new_tasks
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
 UNSTORABLE = "no\0name"
@@ -132,4 +133,20 @@ async def test_a_hint_is_followed_by_another_for_those_who_did_not_announce(stor
     async with asyncio.timeout(5):
         await anext(wakeups)
         await anext(wakeups)
+    await wakeups.aclose()
+
+
+async def test_announcements_go_straight_to_who_asked_for_them(store, open_store):
+    listener = await open_store()
+    heard = []
+    listener.on_announced(lambda: heard.append(1))
+    wakeups = listener.wakeups()
+    assert (await anext(wakeups)).control
+    hint = asyncio.ensure_future(anext(wakeups))
+    await store.enqueue(new_tasks(1))
+    await eventually(lambda: len(heard) == 2)  # the second for those who did not announce
+    assert not hint.done()
+    hint.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await hint
     await wakeups.aclose()

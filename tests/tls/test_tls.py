@@ -17,6 +17,12 @@ from tests.servers import ExternalServer, Server
 from tests.tls.servers import TlsMariaDB, TlsPostgres
 from tests.tls.stripping import stripping
 
+
+def _on(database: str) -> list[pytest.MarkDecorator]:
+    """All tests with one server in one process: each process would start its own."""
+    return [pytest.mark.database(database), pytest.mark.xdist_group(f"tls on {database}")]
+
+
 #: How to get at a driver: which database, with or without an event loop, and of which kind.
 DRIVERS = {
     "asyncpg": ("postgres", asyncio.new_event_loop),
@@ -26,6 +32,9 @@ DRIVERS = {
     "asyncmy on uvloop": ("mysql", uvloop.new_event_loop),
     "pymysql": ("mysql", None),
 }
+ON_SERVERS = pytest.mark.parametrize(
+    "database", [pytest.param(name, marks=_on(name)) for name in ("postgres", "mysql")]
+)
 WITHOUT = {"postgres": "postgres_server", "mysql": "mariadb_server"}
 
 
@@ -112,7 +121,7 @@ class Way:
         return told
 
 
-@pytest.fixture(params=DRIVERS)
+@pytest.fixture(params=[pytest.param(name, marks=_on(of)) for name, (of, _) in DRIVERS.items()])
 def way(request: pytest.FixtureRequest) -> Way:
     return Way(request, request.param)
 
@@ -189,7 +198,7 @@ def test_tls_that_somebody_on_the_way_hides_is_refused_before_a_word_is_said(way
     ("certificate", "reason"),
     [("ended", "has expired"), ("by itself", "nobody who is trusted here has signed")],
 )
-@pytest.mark.parametrize("database", ["postgres", "mysql"])
+@ON_SERVERS
 def test_a_certificate_that_does_not_count_is_refused(request, database, certificate, reason):
     server = request.getfixturevalue(f"tls_{database}")
     server.show(certificate)
@@ -201,7 +210,7 @@ def test_a_certificate_that_does_not_count_is_refused(request, database, certifi
         server.show("right")
 
 
-@pytest.mark.parametrize("database", ["postgres", "mysql"])
+@ON_SERVERS
 def test_the_command_line_and_a_worker_say_it_in_one_line(request, database):
     driver = {"postgres": "psycopg", "mysql": "pymysql"}[database]
     way = Way(request, driver)

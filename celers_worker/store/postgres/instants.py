@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from celers_worker.core.task import EPOCH
+from celers_worker.core.task import EPOCH, FIRST, LAST
 
 _MICROSECOND = timedelta(microseconds=1)
+_INFINITIES = {FIRST: -(2**63), LAST: 2**63 - 1}
 
 
 async def send_instants_as_numbers(connection: Any) -> None:
@@ -23,4 +24,7 @@ async def send_instants_as_numbers(connection: Any) -> None:
 
 
 def _encoded(instant: datetime) -> tuple[int]:
+    """As ``datetime_of`` reads it: its first and last stand for the infinities too."""
+    if instant in _INFINITIES:
+        return (_INFINITIES[instant],)
     return ((instant - EPOCH) // _MICROSECOND,)

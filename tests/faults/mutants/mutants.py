@@ -16,7 +16,7 @@ from sqlalchemy.types import Integer
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import NOTHING, Settlement
-from celers_worker.services import children, heartbeat, isolation, permits, poller, runner, settler
+from celers_worker.services import children, heartbeat, isolation, permits, runner, settler
 from celers_worker.services import watchdog as watchdogs
 from celers_worker.store import lease_statements, settling, statements
 from celers_worker.store.schema import tasks
@@ -113,19 +113,6 @@ def heartbeat_stopped_at_shutdown() -> None:
         return await wind_down(self, crew)
 
     Worker._wind_down = early
-
-
-@mutant(
-    "tests/services/test_poller.py::"
-    "test_a_claim_that_is_made_after_its_worker_stopped_waiting_is_given_back_too"
-)
-def lost_answers_of_claims_ignored() -> None:
-    """Tasks whose claim was not answered stay with a worker that does not know of them."""
-
-    async def ignorant(self: Any) -> None:
-        self._look_at = float("inf")
-
-    poller.Poller._recover = ignorant
 
 
 @mutant("tests/services/test_settler.py::test_an_outcome_is_kept_until_the_database_has_answered")

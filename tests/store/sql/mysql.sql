@@ -16,7 +16,7 @@ VALUES (:new_id, :new_name, :new_payload, 'pending', :new_priority, :new_max_ret
     :new_metadata, :new_queue, :new_timeout, TIMESTAMPADD(MICROSECOND, ROUND(:new_expires * 1000000),
     UTC_TIMESTAMP(6)), :new_unique_key, :new_fingerprint)
 ON DUPLICATE KEY
-UPDATE celers_tasks.unique_key = celers_tasks.unique_key;
+UPDATE celers_tasks.id = celers_tasks.id;
 
 -- INSERT_ROWS
 INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at, scheduled_at,
@@ -32,7 +32,7 @@ VALUES (:new_id, :new_name, :new_payload, :new_state, :new_priority, :new_max_re
     :new_scheduled_at, :new_metadata, :new_queue, :new_timeout, :new_expires_at, :new_unique_key,
     :new_fingerprint)
 ON DUPLICATE KEY
-UPDATE celers_tasks.unique_key = celers_tasks.unique_key;
+UPDATE celers_tasks.id = celers_tasks.id;
 
 -- NOW
 SELECT UTC_TIMESTAMP(6) AS now_1;
@@ -1062,7 +1062,7 @@ LIMIT :room FOR UPDATE SKIP LOCKED;
 -- ADOPT_WORKFLOW
 INSERT INTO celers_workflows (id, name, created_at, checked_at)
 VALUES (:workflow, :called, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
-ON DUPLICATE KEY UPDATE celers_workflows.checked_at = celers_workflows.checked_at;
+ON DUPLICATE KEY UPDATE celers_workflows.id = celers_workflows.id;
 
 -- ADOPT_STEP
 INSERT INTO celers_workflow_steps (workflow_id, task_id, position, name, delay)

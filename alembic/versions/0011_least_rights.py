@@ -9,8 +9,8 @@ from alembic import op
 from celers_worker.store import enqueue_function
 from celers_worker.store.postgres import partitions
 
-revision = "0013"
-down_revision = "0012"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

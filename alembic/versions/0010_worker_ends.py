@@ -5,8 +5,8 @@ from sqlalchemy.dialects import mysql
 
 from celers_worker.store.migrate import add_columns, drop_columns
 
-revision = "0012"
-down_revision = "0010"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

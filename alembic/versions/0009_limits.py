@@ -8,7 +8,7 @@ from celers_worker.store import enqueue_function, sql
 from celers_worker.store.migrate import create_table, drop_table
 from celers_worker.store.types import Id, UtcDateTime
 
-revision = "0010"
+revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import mysql, postgresql
 from celers_worker.store.migrate import add_columns, create_table, drop_columns, drop_table
 from celers_worker.store.types import LenientJson, UtcDateTime
 
-revision = "0015"
-down_revision = "0013"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

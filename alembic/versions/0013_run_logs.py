@@ -7,8 +7,8 @@ from celers_worker.store.migrate import create_index, create_table, drop_table
 from celers_worker.store.sql import column_now
 from celers_worker.store.types import Id, UtcDateTime
 
-revision = "0016"
-down_revision = "0015"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
