@@ -180,7 +180,6 @@ class Campaign:
         if fewest:
             self.complain(f"{fewest:,} tasks have not ended, and none did for {PATIENCE:g} s")
         for worker in self.workers:
-            worker.await_ready()
             self._end(worker)
 
     def left(self) -> int:
@@ -193,6 +192,7 @@ class Campaign:
     def _end(self, actor: Actor) -> None:
         if actor.exit_code is None:
             try:
+                actor.await_ready()  # one that has just been hired would not know how to stop
                 actor.await_end(0)
             except WorkerFailed as error:
                 self.complain(str(error))
