@@ -109,20 +109,22 @@ class Campaign:
 
     def replace_the_dead(self) -> None:
         """Start another process for each that has ended; complain if nobody has ended it."""
+        gone = [worker for worker in self.workers if worker.exit_code is not None]
+        # Read afterwards: who kills itself says so before.
         dying = {int(pid): int(at) for pid, at in self.notebook.said("death")}
         self.deaths.update(dying)
         self.expected |= dying.keys()
-        for number, worker in enumerate(self.workers):
-            if worker.exit_code is not None:
-                if worker.pid not in self.expected:
-                    self.complain(f"{worker.last_words()} Nobody had ended it.")
-                self._dismiss(worker)
-                self.workers[number] = self.hire_worker()
+        for worker in gone:
+            if worker.pid not in self.expected:
+                self.complain(f"{worker.last_words()} Nobody had ended it.")
+            self.dismiss(worker)
+            self.workers[self.workers.index(worker)] = self.hire_worker()
         if self.enqueuer.exit_code is not None and not self.closing:
-            self._dismiss(self.enqueuer)
+            self.dismiss(self.enqueuer)
             self.enqueuer = self.hire_enqueuer()
 
-    def _dismiss(self, actor: Actor) -> None:
+    def dismiss(self, actor: Actor) -> None:
+        """Let go of a process, however it is."""
         actor.close()
         self._actors.remove(actor)
 

@@ -61,6 +61,7 @@ def _kill_enqueuer(campaign: Campaign) -> int:
 def _kill_between_send_and_answer(campaign: Campaign) -> int:
     victim = campaign.hire_enqueuer(dies=True)
     campaign.wait(lambda: victim.exit_code is not None, PATIENCE)
+    campaign.dismiss(victim)
     return 1
 
 
@@ -70,7 +71,13 @@ def _end_sessions(campaign: Campaign) -> int:
 
 def _handler_kills_its_process(campaign: Campaign) -> int:
     [task] = campaign.send([perish.call()])
-    campaign.wait(lambda: bool(campaign.notebook.said("start", task)), PATIENCE)
+
+    def replaced() -> bool:
+        begun = campaign.notebook.said("start", task)
+        living = {str(worker.pid) for worker in campaign.workers}
+        return bool(begun) and begun[0][2] not in living
+
+    campaign.wait(replaced, PATIENCE)
     return 1
 
 

@@ -33,6 +33,7 @@ from celers_worker.store.premises import Place, premises
 PROMISED = LEASE + REAP
 #: On a busy machine the worker that takes over may have to start first; later it is a fault.
 _LATE = PROMISED + 30
+_WORST_FIRST = list(Promise)
 #: Seconds between two faults.
 _PAUSES = (0.2, 0.8)
 
@@ -150,6 +151,7 @@ def _judged(campaign: Campaign) -> tuple[Verdict, float | None]:
     taken = recoveries(runs, campaign.deaths)
     longest = max(taken, default=None)
     found = [*verdict.found, *_others(campaign.complaints, longest)]
+    found.sort(key=lambda problem: _WORST_FIRST.index(problem.promise))
     return replace(verdict, found=found), longest
 
 

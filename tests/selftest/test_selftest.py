@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from celers_worker.cli.failure import FAILED
+from celers_worker.cli.failure import FAILED, INTERRUPTED
 from celers_worker.selftest import campaign
 from celers_worker.selftest.actors import WorkerActor
 from celers_worker.selftest.faults import FAULTS, SESSIONS
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("selftest")]
 #: Each fault once, whatever the time.
 QUICK = ("--seconds", "1", "--format", "json")
 SECONDS = 300
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgres = pytest.mark.parametrize("server", ["postgres"])
 
 
@@ -77,7 +79,24 @@ def test_killed_itself_it_is_cleaned_up_after_by_the_next_one(
     assert everything(database_url) == before
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_cleans_up_at_once(
+    database_url: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    before = everything(database_url)
+    log = tmp_path.parent / f"{tmp_path.name}-selftest.log"
+    with (
+        log.open("w") as file,
+        started("selftest", "--url", database_url, stderr=file) as process,
+    ):
+        eventually_sync(lambda: "faults so far" in log.read_text(), within=SECONDS)
+        process.send_signal(number)
+        assert process.wait(SECONDS) == INTERRUPTED
+    assert everything(database_url) == before
+
+
+@on_sqlite
 def test_workers_that_settle_whatever_their_lease_are_caught(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
