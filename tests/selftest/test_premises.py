@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from celers_worker.core.errors import ConfigurationError
@@ -47,6 +49,22 @@ def test_it_is_erased_whoever_is_connected_to_it(database_url: str) -> None:
     connection.invalidate()
     connection.close()
     direct.close()
+
+
+def test_what_is_only_called_like_one_is_never_touched(database_url: str) -> None:
+    name = "celers_selftest_results"
+    if database_url.startswith("sqlite"):
+        Path(database_url.removeprefix("sqlite:///")).with_name(f"{name}.lock").touch()
+    else:
+        kind = "SCHEMA" if database_url.startswith("postgres") else "DATABASE"
+        databases.execute(database_url, f"CREATE {kind} {name}")
+    before = everything(database_url)
+    assert any(name in one for one in before)
+    with premises(database_url, OPTIONS) as place:
+        assert any(place.name in one for one in everything(database_url))
+    assert everything(database_url) == before
+    if database_url.startswith("mysql"):
+        databases.drop_database(database_url, name)
 
 
 @on_servers

@@ -15,7 +15,6 @@ from celers_worker.selftest.actors import WorkerActor
 from celers_worker.selftest.faults import FAULTS, SESSIONS
 from celers_worker.store import StoreOptions
 from celers_worker.store.premises import premises
-from tests import databases
 from tests.cli.shell import celers, errors, run, started
 from tests.selftest import unfenced
 from tests.selftest.conftest import MakeUser, everything
@@ -163,16 +162,3 @@ def test_without_any_right_one_line_says_which_is_missing(
     assert all(part in line for part in told), line
     assert "word" not in line
     assert everything(server_url) == before
-
-
-def test_what_is_advised_helps(database_url: str) -> None:
-    """The place is told by its name: no other database is touched, however it is called."""
-    if database_url.startswith("sqlite"):
-        other = Path(database_url.removeprefix("sqlite:///")).parent / "celers_selftest_.txt"
-        other.write_text("mine")
-    else:
-        databases.execute(database_url, "CREATE TABLE celers_selftests (id integer)")
-    before = everything(database_url)
-    with premises(database_url, StoreOptions()) as place:
-        assert place.name in str(everything(database_url) - before)
-    assert everything(database_url) == before

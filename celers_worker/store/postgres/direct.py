@@ -59,11 +59,15 @@ class PostgresDirectStore(DirectStore):
         }
         wanted = settings_of(self.url)
         if self.options.pooled:
-            ours = {"options": as_options(wanted)} if wanted else {}
-            return common | {"prepare_threshold": None} | ours
+            common |= {"options": as_options(wanted)} if wanted else {}
+            return common | {"prepare_threshold": None}
         # The server ends what takes too long, and who falls silent with locks in his hands; a
         # server that is gone, the socket does.
-        return common | {"options": as_options({**pooling.limits(self.options), **wanted})}
+        ours = {
+            "statement_timeout": f"{milliseconds}",
+            "idle_in_transaction_session_timeout": f"{milliseconds}",
+        }
+        return common | {"options": as_options({**ours, **wanted})}
 
     def _make_engine(self) -> Engine:
         engine = super()._make_engine()

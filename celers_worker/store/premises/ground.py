@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
 
 from celers_worker.core.errors import CelersError, StoreError
 from celers_worker.core.task import new_id
@@ -14,6 +14,12 @@ from celers_worker.store.base import StoreOptions
 
 #: Before the id of a run, in the name of its place.
 PREFIX = "celers_selftest_"
+_NAME = re.compile(rf"{PREFIX}[0-9a-f]{{32}}")
+
+
+def is_name(text: str) -> bool:
+    """Whether it is the name of a place: what is called otherwise is never erased."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +35,6 @@ class Place:
 
 class Ground(ABC):
     """A server, or a folder, on which places are made."""
-
-    #: What ``told`` calls a place of this kind.
-    kind: ClassVar[str] = "database"
 
     def __init__(self, url: str, options: StoreOptions, *, here: bool) -> None:
         self.url = url

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from sqlalchemy import Column, Integer, MetaData, Table, inspect
 
 from celers_worker.core.errors import ConfigurationError
@@ -23,15 +20,13 @@ def is_marked(direct: DirectStore) -> bool:
     return MARK in _tables(direct)
 
 
-@contextmanager
-def refused_if_used(direct: DirectStore) -> Iterator[None]:
-    """Raise ConfigurationError if the database holds a table of Celers, before and in the block."""
+def refuse_if_used(direct: DirectStore) -> None:
+    """Raise ConfigurationError if the database holds a table of Celers."""
     if found := _tables(direct):
         raise ConfigurationError(
             f"{direct.name} holds tables of Celers ({found[0]} …), where a selftest would put its "
             "own. Name an empty database: celers selftest --here --url URL"
         )
-    yield
 
 
 def mark(direct: DirectStore) -> None:

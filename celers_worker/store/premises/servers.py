@@ -16,7 +16,7 @@ from celers_worker.store.base import StoreOptions
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.errors import raise_translated
 from celers_worker.store.premises import here as in_place
-from celers_worker.store.premises.ground import PREFIX, Ground, Place
+from celers_worker.store.premises.ground import PREFIX, Ground, Place, is_name
 from celers_worker.store.premises.sessions import end_sessions
 
 #: A selftest that makes or erases its place is waited for so long, in seconds.
@@ -44,7 +44,7 @@ class ServerGround(Ground):
 
     def erase_left(self) -> None:
         """Every place on the server that this user may erase, and one in the named database."""
-        for name in self.names():
+        for name in filter(is_name, self.names()):
             with suppress(StoreError):
                 self.erase_unless_held(name)
         if self.here:
@@ -53,9 +53,9 @@ class ServerGround(Ground):
     def take_here(self, name: str, held: ExitStack, url: str, *, sessions: bool) -> Place:
         """Make the named database a place. Raises ConfigurationError if Celers lives there."""
         direct = held.enter_context(make_direct_store(self.url, self.options))
-        with in_place.refused_if_used(direct):
-            self.hold(direct, in_place.MARK, held)
-            in_place.mark(direct)
+        in_place.refuse_if_used(direct)
+        self.hold(direct, in_place.MARK, held)
+        in_place.mark(direct)
         return Place(url=url, name=name, told=f"the tables in {direct.name}", sessions=sessions)
 
     def erase_here(self) -> None:

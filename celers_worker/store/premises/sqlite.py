@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import make_url
 
 from celers_worker.core.errors import ConfigurationError, Refused
 from celers_worker.store.base import StoreOptions
-from celers_worker.store.premises.ground import PREFIX, Ground, Place
+from celers_worker.store.premises.ground import PREFIX, Ground, Place, is_name
 
 _DATABASE, _LOCK = ".db", ".lock"
 
@@ -46,13 +46,16 @@ class FileGround(Ground):
             ) from None
 
     def erase_left(self) -> None:
-        """Every place whose lock is free."""
+        """Every place whose lock is free, and that is ours."""
         for lock in self._folder.glob(f"{PREFIX}*{_LOCK}"):
-            with lock.open("rb+") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
+            if not is_name(lock.stem):
+                continue
+            # Held, gone meanwhile, or another user's.
+            with (
+                suppress(BlockingIOError, FileNotFoundError, PermissionError),
+                lock.open("rb+") as file,
+            ):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._remove(lock.stem)
 
     def take(self, name: str, held: ExitStack) -> Place:
