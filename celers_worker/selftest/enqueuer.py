@@ -23,7 +23,7 @@ from celers_worker.child.guard import killed_with
 from celers_worker.config import Config
 from celers_worker.core.errors import StoreError
 from celers_worker.selftest import notes
-from celers_worker.selftest.tasks import app, in_thread, stumble, work
+from celers_worker.selftest.tasks import app, stumble, work
 from celers_worker.store import Store, make_store
 
 #: Tasks in a batch, and seconds between two.
@@ -83,11 +83,8 @@ async def _add(store: Store) -> float:
 
 
 def _some_call() -> Call[int]:
-    chance = random.random()
-    if chance < 0.1:
+    if random.random() < 0.1:
         return stumble.call(times=1)
-    if chance < 0.2:
-        return in_thread.call(seconds=random.uniform(0, 0.1))
     return work.call(seconds=random.uniform(0, 0.1))
 
 

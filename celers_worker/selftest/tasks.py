@@ -1,6 +1,7 @@
 """The application: each run notes when it began and how it ended, and returns its lease.
 
-So the result says which run has settled the task, whatever the database thinks.
+So the result says which run has settled the task, whatever the database thinks. None runs in a
+thread: a worker that is told to hurry gives such a task back while its thread still ends.
 """
 
 from __future__ import annotations
@@ -46,14 +47,6 @@ async def work(context: Context, seconds: float = 0.0) -> int:
     """Wait, as for another service."""
     with noted(context):
         await asyncio.sleep(seconds)
-        return context.task.lease
-
-
-@app.task(name="celers.selftest.in_thread", queue=QUEUE, backoff=_SOON, max_retries=PATIENT)
-def in_thread(context: Context, seconds: float = 0.0) -> int:
-    """The same in a thread."""
-    with noted(context):
-        time.sleep(seconds)
         return context.task.lease
 
 
