@@ -47,6 +47,13 @@ def answers(url: str) -> bool:
     return True
 
 
+def administrator(url: str) -> str:
+    """*url* for who may do everything on one of our own servers."""
+    parts = urlsplit(url)
+    user = "postgres" if _is_postgres(url) else "root"
+    return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
 def create_database(server: str, name: str) -> str:
     """Return the URL of a new, empty database beside the one that `server` names."""
     execute(server, f"CREATE DATABASE {_checked(name)}")

@@ -29,10 +29,13 @@ class WorkerFailed(CelersError):
 class WorkerProcess:
     """One worker. It ends when its input is closed, so at the latest with this process."""
 
-    def __init__(self, order: Order, log: IO[bytes]) -> None:
+    module = "celers_worker.benchmark.worker"
+    told = "a worker process of the benchmark"
+
+    def __init__(self, order: msgspec.Struct, log: IO[bytes]) -> None:
         self._log = log
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "celers_worker.benchmark.worker"],
+            [sys.executable, "-m", self.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -85,7 +88,7 @@ class WorkerProcess:
         lines = self._log.read().decode(errors="replace").split("\n")
         last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
         ended = "does not answer" if code is None else f"ended with exit code {code}"
-        return WorkerFailed(f"a worker process of the benchmark {ended}: {last}")
+        return WorkerFailed(f"{self.told} {ended}: {last}")
 
 
 @contextmanager

@@ -10,12 +10,12 @@ The first line of the input is an Order; ``READY`` on the output says that it wo
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 
 import msgspec
 
+from celers_worker.benchmark.lifeline import end_with_input, first_line
 from celers_worker.benchmark.tasks import app
 from celers_worker.config import Config
 from celers_worker.core.errors import CelersError
@@ -37,8 +37,8 @@ class Order(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Run the worker until its input ends, or until what it was told."""
-    order = msgspec.json.decode(_first_line(), type=Order)
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    order = msgspec.json.decode(first_line(), type=Order)
+    threading.Thread(target=end_with_input, daemon=True).start()
     level = order.config.log.level
     configure_logs(level, "json")
     adopt_foreign_logs(level)
@@ -56,20 +56,6 @@ def main() -> None:
 
 def _tell(event: WorkerStarted) -> None:
     os.write(sys.stdout.fileno(), READY)
-
-
-def _first_line() -> bytes:
-    # Without a buffer: a thread that waits in one when the interpreter ends is a fatal error.
-    line = bytearray()
-    while not line.endswith(b"\n") and (data := os.read(sys.stdin.fileno(), 65_536)):
-        line += data
-    return bytes(line)
-
-
-def _end_with_input() -> None:
-    while os.read(sys.stdin.fileno(), 1_024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

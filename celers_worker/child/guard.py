@@ -28,16 +28,21 @@ def out_of_reach(descriptor: int) -> int:
     return moved
 
 
+def killed_with(parent: int) -> None:
+    """Have the kernel kill this process, also a frozen one, when *parent* ends; only Linux does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
 def die_with(worker: int, pipe: int) -> None:
     """End with the process *worker*, which holds the other end of *pipe*.
 
     The kernel kills this process. What it has started is killed by a keeper, a copy of this process
     in the same group: it waits for the end of the pipe, and no handler can keep it from that.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != worker:  # it died before we asked
-        os._exit(1)
+    killed_with(worker)
     between = os.fork()
     if between == 0:
         # Nobody's child but init's: a handler that waits for all its children would wait for it.

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from celers_worker.cli.choosing import DURATION
+from celers_worker.cli.ending import ended_in_order
 from celers_worker.cli.failure import Failed, warn
 from celers_worker.cli.invocation import Invocation
 from celers_worker.cli.output import Column, format_option, note, say, show_document, show_table
@@ -83,7 +81,7 @@ def command(
         raise ConfigurationError(
             f"--seconds is {format_duration(seconds)}: it must lie between 0.1 and 60."
         )
-    invocation = _with_url(invocation, url)
+    invocation = invocation.at(url)
     config = invocation.config()
 
     from celers_worker.benchmark.run import Limits
@@ -92,20 +90,12 @@ def command(
     with invocation.store(config) as store:
         head = _head(store)
         _refuse_intruders(store, force=force)
-        with _ended_in_order():
+        with ended_in_order():
             figures = _measure(store, config, limits, scenarios or _SCENARIOS)
     if style == "json":
         show_document({**head, **asdict(limits), "figures": [asdict(one) for one in figures]})
     else:
         _show(head, figures)
-
-
-def _with_url(invocation: Invocation, url: str | None) -> Invocation:
-    if url is None:
-        return invocation
-    if invocation.database not in (None, url):
-        raise ConfigurationError("--database and --url name two databases: give one of them.")
-    return replace(invocation, database=url)
 
 
 def _head(store: DirectStore) -> dict[str, Any]:
@@ -156,25 +146,6 @@ def _measure(
         finally:
             note("erasing what is left of it")
     return figures
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal do what Ctrl-C does: end the block, and clean up."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {
-        number: signal.signal(number, interrupt)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN  # nohup
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _show(head: dict[str, Any], figures: Sequence[Figure]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from celers_worker.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from celers_worker.config import Config, LoadedConfig
@@ -23,6 +25,14 @@ class Invocation:
     file: Path | None
     database: str | None
     debug: bool
+
+    def at(self, url: str | None) -> Invocation:
+        """The same for the database that a command's own ``--url`` names, if it names one."""
+        if url is None:
+            return self
+        if self.database not in (None, url):
+            raise ConfigurationError("--database and --url name two databases: give one of them.")
+        return replace(self, database=url)
 
     def load_config(self, flags: Mapping[str, object] = _NO_FLAGS) -> LoadedConfig:
         """Read the configuration, with the command's own *flags* by dotted key."""

@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "grants": "Print the GRANTs that a producer, worker, viewer or operator needs.",
         "migrate": "Create the tables, or bring them up to date.",
         "bench": "Measure the database in a queue of its own.",
+        "selftest": "Kill and freeze workers on your database, and see that nothing gets lost.",
         "doctor": "Find what is wrong with the database, and what mends it.",
         "check": "Check the configuration, the application and the database.",
         "init": "Write a configuration file and a first application.",

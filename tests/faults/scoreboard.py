@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import Verdict
+from celers_worker.selftest.evidence import Verdict
 
 DATABASES = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
 #: What is promised, in seconds: the lease and the reap interval; and after an outage.

@@ -15,10 +15,12 @@ from sqlalchemy import text
 
 from celers_worker.app.declared import Call
 from celers_worker.core.errors import StoreError
+from celers_worker.selftest.checker import judge
+from celers_worker.selftest.evidence import Evidence, Run, Verdict, runs_of
 from celers_worker.store import DirectStore, history
+from celers_worker.store.evidence import recorded
 from celers_worker.store.transaction import Transaction
 from tests.e2e.project import QUICK, Project, WorkerProcess
-from tests.faults.checker import Evidence, Run, Verdict, gather, judge, runs_of
 from tests.faults.crash_points import NOTES, VARIABLE, CrashPoint
 from tests.faults.handlers import QUEUE
 from tests.faults.nursery import Child, Nursery
@@ -185,9 +187,9 @@ class Stage(Project):
             if what in ("sent", "acknowledged"):
                 accounts = self.sent if what == "sent" else self.acknowledged
                 accounts.update(map(UUID, ids))
-        found = gather(self.direct, QUEUE)
+        found = self.direct.run(recorded, QUEUE)
         evidence = Evidence(
-            **found,  # type: ignore[arg-type]  # by the names of its fields
+            recorded=found,
             runs=self.runs(),
             acknowledged=frozenset(self.acknowledged),
             sent=frozenset(self.sent),
@@ -199,8 +201,8 @@ class Stage(Project):
         verdict = judge(evidence)
         self.board.judged(self.database, verdict)
         assert verdict.problems == [], "\n".join(verdict.problems[:20])
-        states = Counter(str(state) for state, _, _ in evidence.now.values())
-        assert verdict.completed == len(evidence.now), states
+        states = Counter(str(state) for state, _, _ in found.now.values())
+        assert verdict.completed == len(found.now), states
         return verdict
 
     def dismiss(self, within: float = 30) -> None:

@@ -9,15 +9,14 @@ from uuid import UUID
 import pytest
 
 from celers_worker.core.task import TaskState
-from tests.faults.checker import (
+from celers_worker.selftest.checker import (
     WORKER_LOST,
-    Change,
-    Evidence,
-    Run,
     judge,
     most_at_once,
-    runs_of,
+    recoveries,
 )
+from celers_worker.selftest.evidence import Evidence, Run, runs_of
+from celers_worker.store.evidence import Change, Recorded
 from tests.faults.scoreboard import table
 
 TASK = UUID(int=1)
@@ -34,10 +33,16 @@ def run(lease: int, how: str = "end", *, since: int = 0, until: int | None = 1) 
 
 def evidence(**changes: Any) -> Evidence:
     """A task that ran once and completed, but for *changes*."""
-    sound: dict[str, Any] = {
+    found: dict[str, Any] = {
         "changes": trail((P, 0), (R, 1), (C, 1)),
         "now": {TASK: (C, 0, 0)},
         "failures": {},
+        "twice": [],
+        "answers": {TASK: 1},
+    }
+    found |= {name: changes.pop(name) for name in found.keys() & changes.keys()}
+    sound: dict[str, Any] = {
+        "recorded": Recorded(**found),
         "runs": [run(1)],
         "acknowledged": frozenset({TASK}),
         "sent": frozenset({TASK}),
@@ -83,6 +88,9 @@ def test_a_rerun_with_a_recorded_reason_is_counted_and_no_problem() -> None:
         ({"failures": {(TASK, 1): "ValueError"}}, "recorded are 1"),
         ({"runs": [run(1)], "narrow": frozenset({TASK}), "limit": 0}, "ran 1 tasks at once"),
         ({"paid": frozenset({TASK})}, "is there 0 times"),
+        ({"twice": [TASK]}, "kept in two places"),
+        ({"telling": frozenset({TASK}), "answers": {TASK: 3}}, "settled by lease 3, when [1]"),
+        ({"telling": frozenset({TASK}), "answers": {}}, "settled by lease None, when [1]"),
         ({"paid": frozenset({TASK}), "effects": Counter({TASK: 2})}, "is there 2 times"),
     ],
 )
@@ -103,6 +111,12 @@ def test_a_rerun_without_a_recorded_reason_is_found(first: Run, complaint: str) 
     changes = trail((P, 0), (R, 1), (P, 1), (R, 3), (C, 3))
     verdict = judge(evidence(changes=changes, runs=[first, run(3, since=5, until=6)]))
     assert any(complaint in problem for problem in verdict.problems)
+
+
+def test_a_recovery_lasts_from_the_death_to_the_next_run() -> None:
+    runs = [run(1, "lost", until=None), run(3, since=2_500_000_000), run(4, since=9_000_000_000)]
+    assert recoveries(runs, {100: 500_000_000}) == [2.0]
+    assert recoveries(runs, {}) == []
 
 
 def test_notes_are_read_whatever_is_between_them() -> None:

@@ -72,22 +72,17 @@ def _user(database: Database, role: Role) -> str:
     """Make a user, let it be *role*, and return its URL."""
     user = f"{role}_{uuid4().hex[:8]}"
     parts = urlsplit(database.owner)
+    administrator = databases.administrator(database.owner)
     if database.on_postgres:
-        _execute(_administrator(database), [f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"])
+        _execute(administrator, [f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"])
     else:
         made = f"CREATE USER {user}@'%' IDENTIFIED BY '{PASSWORD}'"
-        _execute(_administrator(database), [made])
+        _execute(administrator, [made])
     answer = done("--database", database.owner, "grants", "--role", role.value, "--user", user)
     grants = [line for line in answer.lines if not line.startswith("--")]
     # On PostgreSQL the owner of the tables may say who does what with them.
-    _execute(database.owner if database.on_postgres else _administrator(database), grants)
+    _execute(database.owner if database.on_postgres else administrator, grants)
     return parts._replace(netloc=f"{user}:{PASSWORD}@{parts.netloc.partition('@')[2]}").geturl()
-
-
-def _administrator(database: Database) -> str:
-    parts = urlsplit(database.owner)
-    user = "postgres" if database.on_postgres else "root"
-    return parts._replace(netloc=f"{user}@{parts.netloc.partition('@')[2]}").geturl()
 
 
 def _execute(url: str, statements: list[str]) -> None:

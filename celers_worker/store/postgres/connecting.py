@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
 from celers_worker.store.base import StoreOptions
+from celers_worker.store.postgres.session import settings_of, without_settings
 from celers_worker.store.tls import Tls
 
 
@@ -30,8 +31,11 @@ def patience(url: URL, options: StoreOptions) -> float:
 async def connect(url: URL, options: StoreOptions, tls: Tls) -> Any:
     """A connection of asyncpg's own; to be bounded by ``patience``."""
     dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's factory
-    _, arguments = dialect.create_connect_args(url)  # type: ignore[no-untyped-call]
+    plain = without_settings(url)
+    _, arguments = dialect.create_connect_args(plain)  # type: ignore[no-untyped-call]
     arguments.pop("prepared_statement_cache_size", None)  # the pool's own
     timeout = options.connect_timeout.total_seconds()
     ours = {"timeout": timeout, **whichever_writes(url), **tls.asyncpg}
+    if settings := settings_of(url):
+        ours["server_settings"] = settings
     return await asyncpg.connect(**{**arguments, **ours})

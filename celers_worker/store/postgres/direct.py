@@ -15,6 +15,7 @@ from celers_worker.store.ended import EndedPause
 from celers_worker.store.postgres import pooling
 from celers_worker.store.postgres.connecting import whichever_writes
 from celers_worker.store.postgres.ended import PostgresEndedPause
+from celers_worker.store.postgres.session import as_options, settings_of, without_settings
 from celers_worker.store.postgres.transaction import PostgresTransaction
 from celers_worker.store.tls import tls_of, without_tls
 
@@ -26,7 +27,7 @@ class PostgresDirectStore(DirectStore):
 
     @property
     def _engine_url(self) -> URL:
-        return without_tls(self.url)
+        return without_settings(without_tls(self.url))
 
     def ended_pause(self) -> EndedPause:
         """NOTIFY tells, on a connection of its own; behind a pooler time does."""
@@ -56,14 +57,17 @@ class PostgresDirectStore(DirectStore):
             "application_name": "celers",
             "tcp_user_timeout": milliseconds,
         }
+        wanted = settings_of(self.url)
         if self.options.pooled:
+            common |= {"options": as_options(wanted)} if wanted else {}
             return common | {"prepare_threshold": None}
-        return common | {
-            # The server ends what takes too long, and who falls silent with locks in his hands; a
-            # server that is gone, the socket does.
-            "options": f"-c statement_timeout={milliseconds}"
-            f" -c idle_in_transaction_session_timeout={milliseconds}",
+        # The server ends what takes too long, and who falls silent with locks in his hands; a
+        # server that is gone, the socket does.
+        ours = {
+            "statement_timeout": f"{milliseconds}",
+            "idle_in_transaction_session_timeout": f"{milliseconds}",
         }
+        return common | {"options": as_options({**ours, **wanted})}
 
     def _make_engine(self) -> Engine:
         engine = super()._make_engine()

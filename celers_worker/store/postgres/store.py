@@ -30,6 +30,7 @@ from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
 from celers_worker.store.postgres.instants import send_instants_as_numbers
 from celers_worker.store.postgres.listening import Listening
+from celers_worker.store.postgres.session import settings_of, without_settings
 from celers_worker.store.postgres.transaction import (
     TASKS_CHANNEL,
     PostgresTransaction,
@@ -169,7 +170,7 @@ class PostgresStore(Store):
         """NOTIFY tells, on a connection of its own."""
         if self.options.pooled:
             return EndedHints()
-        return PostgresEndedHints(self._engine_url, self.name, self.options, self._tls)
+        return PostgresEndedHints(without_tls(self.url), self.name, self.options, self._tls)
 
     # --- inside ---
 
@@ -266,11 +267,11 @@ class PostgresStore(Store):
 
     @property
     def _engine_url(self) -> URL:
-        return without_tls(self.url)
+        return without_settings(without_tls(self.url))
 
     def _connect_arguments(self) -> dict[str, Any]:
         seconds = self.options.connect_timeout.total_seconds()
-        named = {"application_name": "celers"}
+        named = {"application_name": "celers", **settings_of(self.url)}
         if self.options.pooled:
             return {"timeout": seconds, "server_settings": named} | pooling.asyncpg_arguments()
         return {
@@ -278,12 +279,12 @@ class PostgresStore(Store):
             **self._tls.asyncpg,
             "timeout": seconds,
             "server_settings": {
-                **named,
                 # What nobody waits for any more must not be done later, and a worker that froze
                 # in a transaction must not keep its locks.
                 **pooling.limits(self.options),
                 # A plan that was made while the table was empty would read all of it for ever.
                 "plan_cache_mode": "force_custom_plan",
+                **named,
             },
         }
 
