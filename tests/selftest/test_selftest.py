@@ -95,6 +95,7 @@ def test_interrupted_it_cleans_up_at_once(
     assert everything(database_url) == before
 
 
+@pytest.mark.timeout(300)  # as many runs as it takes
 @on_sqlite
 def test_workers_that_settle_whatever_their_lease_are_caught(
     database_url: str, monkeypatch: pytest.MonkeyPatch
@@ -104,8 +105,9 @@ def test_workers_that_settle_whatever_their_lease_are_caught(
 
     monkeypatch.setattr(campaign, "WORKER", Unfenced)
     before = everything(database_url)
-    answer = celers("selftest", "--url", database_url, *QUICK)
-    assert answer.code == FAILED
+    # What a quick run breaks is a matter of chance: one may miss it, five do not.
+    answers = (celers("selftest", "--url", database_url, *QUICK) for _ in range(5))
+    answer = next(answer for answer in answers if answer.code == FAILED)
     assert answer.json["broken"]["settled twice"] > 0
     assert all(problem["task"] for problem in answer.json["problems"])
     assert any("was settled by lease" in line for line in errors(answer))
