@@ -13,6 +13,7 @@ NEVER = {"eval", "exec", "compile", "__import__", "pickle", "marshal", "shelve",
 IMPORTS_BY_NAME = {
     "__init__.py": "the list of our own public names",
     "app/discovery.py": "the operator's configuration",
+    "app/locating.py": "the worker's, of a handler that its application has declared",
     "cli/program.py": "the list of our own commands",
     "store/backends.py": "ours, or an installed package's entry point",
 }
