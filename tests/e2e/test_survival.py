@@ -66,7 +66,7 @@ def test_a_worker_killed_under_load_loses_nothing_and_another_finishes_its_tasks
         held = project.ids_of(TaskState.PROCESSING)
         project.worker("--concurrency", "20")
 
-        eventually_sync(lambda: project.states() == {TaskState.COMPLETED: 300}, within=40)
+        eventually_sync(lambda: project.states() == {TaskState.COMPLETED: 300}, within=90)
 
         starts = [note for note in project.history() if note.what == "start"]
         assert {note.task for note in starts if note.attempt == 2} == held
@@ -88,7 +88,7 @@ def test_a_worker_killed_between_its_claim_and_its_first_heartbeat_loses_nothing
         project.worker()
 
         # The first may have died before its handler wrote anything.
-        eventually_sync(lambda: [note.attempt for note in project.history()][-1:] == [2], within=20)
+        eventually_sync(lambda: [note.attempt for note in project.history()][-1:] == [2], within=60)
         assert project.task(task).crash_count == 1
 
     everywhere(scenario)
@@ -118,7 +118,7 @@ def test_a_task_that_kills_its_workers_ends_in_the_dead_letter_queue(
         assert [attempt.error_type for attempt in attempts] == ["WorkerLost"] * 3
         eventually_sync(
             lambda: all(project.task(one).state is TaskState.COMPLETED for one in healthy),
-            within=20,
+            within=60,
         )
 
     everywhere(scenario)
@@ -136,7 +136,7 @@ def test_a_worker_killed_during_the_last_attempt_frees_the_unique_key(
         first.kill()
         project.worker()
 
-        eventually_sync(lambda: project.task(task).state is TaskState.FAILED, within=20)
+        eventually_sync(lambda: project.task(task).state is TaskState.FAILED, within=60)
 
         [again] = project.enqueue([last.call(seconds=0)])
         assert again != task
@@ -156,11 +156,11 @@ def test_a_frozen_workers_outcome_is_refused_after_its_task_ran_elsewhere(
         eventually_sync(lambda: project.history())
         project.freeze(frozen)
         project.worker().ready()
-        eventually_sync(lambda: len(project.history()) > 1, within=20)
+        eventually_sync(lambda: len(project.history()) > 1, within=60)
         gate.touch()
         # What it held when it froze, a lock of the janitor's perhaps, it keeps for the ten seconds
         # that a call may take.
-        eventually_sync(lambda: project.task(task).state is TaskState.COMPLETED, within=20)
+        eventually_sync(lambda: project.task(task).state is TaskState.COMPLETED, within=60)
         winner = project.task(task)
 
         frozen.signal(signal.SIGCONT)
@@ -193,10 +193,11 @@ def test_a_worker_that_was_frozen_for_long_blames_no_handler_and_goes_on(project
 
 
 def test_two_workers_share_a_load_and_never_run_a_task_twice(project: Project) -> None:
-    workers = [project.worker("--concurrency", "5").ready() for _ in range(2)]
+    # Nobody dies here, so with the default lease: with a short one a busy machine may lose it.
+    workers = [project.worker("--concurrency", "5", settings={}).ready() for _ in range(2)]
     project.enqueue(calls(400, 0.02))
 
-    eventually_sync(lambda: project.states() == {TaskState.COMPLETED: 400}, within=30)
+    eventually_sync(lambda: project.states() == {TaskState.COMPLETED: 400}, within=60)
 
     started = [note.task for note in project.history() if note.what == "start"]
     assert len(started) == len(set(started)) == 400

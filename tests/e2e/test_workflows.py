@@ -54,7 +54,7 @@ def kill_workers_of_a_chord_of_chords(project: Project) -> None:
         worker.kill()
         held += project.states()["processing"]
     project.worker("--concurrency", "4", settings=patient).ready()
-    eventually_sync(lambda: ending().state != "running", within=40)
+    eventually_sync(lambda: ending().state != "running", within=90)
 
     assert ending() == WorkflowEnding(ending().state, value=2 * sum(range(PARTS)))
     assert ending().state == "completed"
