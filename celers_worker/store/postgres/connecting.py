@@ -32,7 +32,7 @@ async def connect(url: URL, options: StoreOptions, tls: Tls) -> Any:
     """A connection of asyncpg's own; to be bounded by ``patience``."""
     dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's factory
     plain = without_settings(url)
-    _, arguments = dialect.create_connect_args(plain)  # type: ignore[no-untyped-call]
+    _, arguments = dialect.create_connect_args(plain)  # type: ignore[no-untyped-call]  # as above
     arguments.pop("prepared_statement_cache_size", None)  # the pool's own
     timeout = options.connect_timeout.total_seconds()
     ours = {"timeout": timeout, **whichever_writes(url), **tls.asyncpg}

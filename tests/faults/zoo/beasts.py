@@ -273,4 +273,4 @@ async def poison(context: Context) -> None:
 @app.task(max_retries=50)
 async def never_gives_the_loop_back(context: Context) -> None:
     note("start", context)
-    time.sleep(3600)  # noqa: ASYNC251
+    time.sleep(3600)  # noqa: ASYNC251  # it blocks the loop: that is what is tested
