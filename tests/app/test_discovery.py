@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,9 @@ APP = "from celers_worker import Celers\n{} = Celers()\n"
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def here(own_modules: Path) -> Path:
     """A current directory with modules that nobody else sees."""
-    monkeypatch.chdir(tmp_path)
-    before = set(sys.modules)
-    path = list(sys.path)
-    yield tmp_path
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
+    return own_modules
 
 
 def write(place: Path, **modules: str) -> None:

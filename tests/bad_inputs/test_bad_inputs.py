@@ -198,10 +198,9 @@ def fits(line: str, pattern: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def elsewhere(own_modules: Path) -> Path:
     """A current directory without an application or a configuration."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return own_modules
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -36,20 +35,12 @@ def fail(why: str = "no reason") -> None:
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def workplace(own_modules: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory, no variables of ours, and no module left behind."""
-    place = tmp_path / "workplace"
-    place.mkdir()
-    monkeypatch.chdir(place)
     for name in ("DATABASE_URL", "APP", "CONFIG", "COMPLETE"):
         monkeypatch.delenv(f"CELERS_{name}", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
-    yield place
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    return own_modules
 
 
 @pytest.fixture
