@@ -24,6 +24,7 @@ class Context:
 
     __slots__ = (
         "_completion",
+        "_heeded",
         "_host",
         "_log_lines",
         "_on_stop",
@@ -68,7 +69,14 @@ class Context:
         Coroutines are cancelled anyway. A plain function cannot be interrupted, so one that runs
         long looks here from time to time.
         """
+        if self._stopped:
+            self._heeded = True
         return self._stopped
+
+    @property
+    def heeded(self) -> bool:
+        """Whether the handler has seen that its run should end. For the worker."""
+        return getattr(self, "_heeded", False)
 
     def stop(self) -> None:
         """Tell the handler that its run should end. Called by the worker."""

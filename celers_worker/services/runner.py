@@ -46,7 +46,7 @@ from celers_worker.services.run import (
     outcome_of_raise,
     outcome_of_return,
 )
-from celers_worker.services.threads import Threads, call_soon
+from celers_worker.services.threads import Threads
 from celers_worker.services.unrun import Unrun
 
 #: A process that does not end in its grace is killed, and gone within so many seconds.
@@ -281,12 +281,7 @@ class Runner:
         if run.timer is not None:
             run.timer.cancel()
         self._settle(run, outcome)
-        if run.thread is not None and not run.thread.done():
-            # Nobody waits for the thread any more, but it runs: its permit is not free.
-            run.thread.add_done_callback(lambda _: call_soon(self._loop, self._leave_late, run))
-            self._events.emit(TaskAbandoned(run.task, run.reason))
-        else:
-            self._remove(run)
+        self._remove(run)
 
     def _settle(self, run: Run, outcome: Outcome) -> None:
         if not run.settled:
@@ -318,12 +313,6 @@ class Runner:
         if self._left:
             left, self._left = self._left, []
             self._permits.give_back(left)
-
-    def _leave_late(self, run: Run) -> None:
-        """Take note that a thread ended after its run had been settled."""
-        self._remove(run)
-        self._give_back()
-        self._lanes.summon()
 
     # --- stopping a run ---
 

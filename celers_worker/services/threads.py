@@ -21,12 +21,25 @@ class Threads:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="celers-handler")
 
     async def call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the function of *run*'s handler in a thread, and return or raise what it does."""
+        """Call the function of *run*'s handler in a thread, and return or raise what it does.
+
+        Cancelled, it waits for the thread all the same: nobody can interrupt it, and what it has
+        done is done. Only if the handler has seen that it should end, its return says nothing. The
+        worker gives the run up after its grace.
+        """
         call = functools.partial(
             contextvars.copy_context().run, run.handler.function, *args, **kwargs
         )
         run.thread = self._pool.submit(_contained, run, call)
-        kind, value = await asyncio.wrap_future(run.thread)
+        ended = asyncio.wrap_future(run.thread)
+        try:
+            kind, value = await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            if run.thread.cancel():  # no thread had begun it
+                raise
+            kind, value = await ended
+            if run.context.heeded:
+                raise
         if kind:
             raise value
         return value
@@ -47,9 +60,3 @@ def _contained(run: Run, call: Callable[[], Any]) -> tuple[bool, Any]:
     finally:
         if os.getpid() != worker:
             os._exit(0)  # the handler has forked, and this copy of it has come back
-
-
-def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[Run], None], run: Run) -> None:
-    """Call *callback* on *loop*, from any thread; a thread may outlive its loop."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(callback, run)

@@ -23,14 +23,14 @@ _SOON = backoff.fixed("50ms")
 
 @contextlib.contextmanager
 def noted(context: Context) -> Iterator[None]:
-    """Note the begin and the end of a run; ``cut`` if it did not come to its own end."""
+    """Note the begin and the end of a run; ``cut`` if it did not come to its own end in time."""
     task = context.task
     who = f"{task.id} {task.lease} {context.attempt} {os.getpid()}"
     note(f"start {who} {time.monotonic_ns()}")
     how = "cut"
     try:
         yield
-        how = "end"
+        how = "cut" if context.stopped else "end"
     except Exception:
         how = "failed"
         raise

@@ -460,6 +460,27 @@ async def test_a_thread_that_looks_whether_it_should_stop_can_end_early(desk: De
     assert desk.outcome(task) == out.Cancelled("nobody wants it")
 
 
+async def test_a_thread_that_ends_in_its_grace_without_having_looked_has_done_its_work(
+    desk: Desk,
+) -> None:
+    runs, finish = threading.Event(), threading.Event()
+
+    def handler() -> str:
+        runs.set()
+        finish.wait(10)
+        return "done"
+
+    desk.app.task(name="work")(handler)
+    desk.start(task := a_task())
+    await eventually(runs.is_set)
+    desk.runner.stop_all("the worker is stopping")
+    await asyncio.sleep(0)
+    assert not desk.outcomes, "it would run elsewhere while it runs here"
+    finish.set()
+    await eventually(desk.is_idle)
+    assert desk.outcome(task) == out.Completed(b'"done"')
+
+
 async def test_a_coroutine_that_swallows_its_cancellation_is_abandoned_and_keeps_its_permit(
     desk: Desk,
 ) -> None:
