@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from celers_worker.core.task import Demand, Task
+from celers_worker.core.task import FIRST, Demand, Task
 
 #: Between sweeps under load, in seconds: how late a task below the mark may start.
 SWEEP_INTERVAL = 1.0
@@ -28,6 +28,7 @@ SLACK = timedelta(seconds=2)
 #: A mark lies so long before what was found: to SQLite instants are text, and a producer of another
 #: language may have written "12:00:00" for our "12:00:00.000000", which sorts behind it.
 _BEFORE = timedelta(microseconds=1)
+_EARLIEST = FIRST + _BEFORE
 
 _LEVEL = attrgetter("queue", "priority")
 
@@ -73,7 +74,7 @@ class Levels:
         self._levels, waits = [], []
         for queue, priority, first_due_at, now in rows:
             if first_due_at <= now:
-                self._levels.append(Level(queue, priority, first_due_at - _BEFORE))
+                self._levels.append(Level(queue, priority, max(first_due_at, _EARLIEST) - _BEFORE))
             else:
                 waits.append((first_due_at - now).total_seconds())
         self.next_due = min(waits, default=None)
