@@ -43,7 +43,7 @@ faults: $(DEVELOPMENT) servers ## Break workers, networks and servers; write doc
 	$(FAULTS)
 	$(BIN)/python -m tests.faults.scoreboard .faults docs/reliability.md
 
-faults-full: FAULTS_ARGS := --faults full
+faults-full: FAULTS_ARGS := --faults full -o faulthandler_timeout=3600
 faults-full: faults ## The same with far more of everything: some forty minutes
 
 lint: $(DEVELOPMENT) ## Check style, types and the direction of imports

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +24,7 @@ from celers_worker.core.process_events import (
 )
 from celers_worker.observe.notify import Notifier
 from celers_worker.services.crew import Crew
+from celers_worker.services.poller import Poller
 from celers_worker.services.service import Service
 from celers_worker.store import schedules
 from tests.observe.listening import Systemd, systemd
@@ -224,6 +226,12 @@ async def test_it_is_ready_when_its_first_claim_was_answered(migrated_url: str) 
         assert seen.told.of("STOPPING") == ["1"]
 
 
+async def no_claim_is_under_way(poller: Poller) -> None:
+    began = time.monotonic()
+    poller.wake()
+    await eventually(lambda: poller.ticked_at > began)
+
+
 @on_sqlite
 async def test_a_quiet_worker_claims_nothing_and_goes_on_with_what_runs(migrated_url: str) -> None:
     app = Celers()
@@ -240,6 +248,7 @@ async def test_a_quiet_worker_claims_nothing_and_goes_on_with_what_runs(migrated
             await eventually(lambda: seen.crew.runner.running == 1)
             seen.worker.quiet()
             seen.worker.quiet()
+            await no_claim_is_under_way(seen.crew.poller)
             await work.enqueue(number=2)
             go.set()
             await eventually(lambda: ran == [1])

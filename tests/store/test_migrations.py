@@ -162,22 +162,20 @@ def upgrade_killed_after(url, steps, revision):
         return False
 
 
-@pytest.mark.timeout(300)  # as many upgrades as there are steps
-def test_an_upgrade_killed_after_any_step_is_finished_by_the_next(database_url, empty):
-    killed = 0
-    for revision in REVISIONS:
-        migrate.upgrade(empty, to=revision)
-        whole = schema_of(empty)
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_an_upgrade_killed_after_any_step_is_finished_by_the_next(database_url, empty, revision):
+    migrate.upgrade(empty, to=revision)
+    whole = schema_of(empty)
+    migrate.downgrade(empty)
+    steps = 0
+    while upgrade_killed_after(database_url, steps := steps + 1, revision):
+        # Nothing is left to do if it was the last step.
+        assert migrate.upgrade(empty, to=revision) in ([revision], [])
+        assert schema_of(empty) == whole
         migrate.downgrade(empty)
-        steps = 0
-        while upgrade_killed_after(database_url, steps := steps + 1, revision):
-            # Nothing is left to do if it was the last step.
-            assert migrate.upgrade(empty, to=revision) in ([revision], [])
-            assert schema_of(empty) == whole
-            migrate.downgrade(empty)
-            killed += 1
-    empty.open()
-    assert killed > len(metadata.tables)
+    assert revision != REVISIONS[0] or steps > 5, "nothing was killed"
+    if revision == HEAD:
+        empty.open()
 
 
 # --- by hand ---

@@ -16,6 +16,7 @@ from tests.cli.shell import run
 from tests.servers import ExternalServer, Server
 from tests.tls.servers import TlsMariaDB, TlsPostgres
 from tests.tls.stripping import stripping
+from tests.waiting import eventually
 
 
 def _on(database: str) -> list[pytest.MarkDecorator]:
@@ -48,6 +49,13 @@ def tls_postgres() -> Iterator[TlsPostgres]:
 def tls_mysql() -> Iterator[TlsMariaDB]:
     with TlsMariaDB() as server:
         yield server
+
+
+async def _nothing_is_open() -> None:
+    """Wait for asyncio's goodbyes: asyncmy does not, when the server refuses it over TLS."""
+    selector = getattr(asyncio.get_running_loop(), "_selector", None)  # uvloop has none
+    if selector is not None:
+        await eventually(lambda: len(selector.get_map()) == 1)  # the loop's own pipe
 
 
 class Way:
@@ -103,6 +111,7 @@ class Way:
                 return await store.run(ask)
             finally:
                 await store.close()
+                await _nothing_is_open()
 
         with asyncio.Runner(loop_factory=self._loop) as runner:
             return runner.run(connected())
