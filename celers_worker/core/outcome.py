@@ -143,6 +143,11 @@ def outcome_of_crash(
     return Release(reason=str(failure))
 
 
+def is_suspect(crash_count: int, max_crashes: int) -> bool:
+    """Whether a task that so many workers died with would be buried by one more crash."""
+    return crash_count >= max(max_crashes - 1, 1)
+
+
 def worker_lost(worker: str, how: str | None = None) -> Failure:
     """Why a run never reported: its worker is gone."""
     what = "stopped renewing its lease" if how is None else f"ended: {how}"

@@ -288,4 +288,5 @@ def _card(identity: Identity, config: Config, registry: Registry) -> WorkerCard:
         queues=sorted(config.queue_limits) if config.worker.queues else [],
         handlers=sorted(handler.name for handler in registry),
         concurrency=config.worker.concurrency,
+        isolates=True,
     )

@@ -18,7 +18,7 @@ from celers_worker.core.events import DutyDone, Events, TasksPruned
 from celers_worker.core.pace import Pace
 from celers_worker.core.task import new_id
 from celers_worker.services.service import Service
-from celers_worker.store import Store, housekeeping, maintenance, schedules, upkeep
+from celers_worker.store import Store, housekeeping, pruning, schedules, upkeep
 
 #: A janitor that is silent for so many of its intervals is gone.
 _SILENCE = 3
@@ -58,11 +58,11 @@ class Janitor(Service):
             return False
         plan = self._plan
         began = time.monotonic()
-        await self._store.run(maintenance.keep_partitions, plan.retention, by_queue=plan.by_queue)
+        await self._store.run(pruning.keep_partitions, plan.retention, by_queue=plan.by_queue)
         self.progress()
         limit = self._pace.size
         counts = await self._store.run(
-            maintenance.prune, plan.retention, by_queue=plan.by_queue, limit=limit
+            pruning.prune, plan.retention, by_queue=plan.by_queue, limit=limit
         )
         self.progress()
         kept = plan.retention["ticks"]

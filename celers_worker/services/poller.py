@@ -59,6 +59,7 @@ class Poller(Service):
         self._doubt_ends = self._look_at = math.inf
         self._on_claim: Callable[[int], None] = lambda count: None
         self._held_up = False
+        self._apart = False
         self.has_claimed = False
         """Whether a claim was ever answered."""
         self.rests_until = 0.0
@@ -73,9 +74,9 @@ class Poller(Service):
 
     async def tick(self) -> bool:
         """Claim for what there is room; True when something was found."""
-        if self._runner.isolating:
+        if self._keeps_apart():
             if not self._settler.backlog:
-                self._runner.admit_suspect()
+                await self._begin_suspect()
             return False
         room = BACKLOG - self._settler.backlog
         self._held_up = room <= 0
@@ -110,7 +111,7 @@ class Poller(Service):
 
     def pause(self) -> float:
         """Until the next task is due, or a rest is over; at most the interval."""
-        if self._runner.isolating:
+        if self._apart:
             return _ISOLATED
         next_due = self._store.levels.next_due
         if next_due is None or self._permits.closed:
@@ -124,6 +125,22 @@ class Poller(Service):
         """Claim again what unwritten outcomes held up: no permit tells when they are written."""
         if self._held_up:
             self.wake()
+
+    def _keeps_apart(self) -> bool:
+        """Whether a suspect is to be alone here, until its outcome is written.
+
+        Else it would be blamed for what begins after it.
+        """
+        self._apart = self._runner.isolating or (self._apart and self._settler.backlog > 0)
+        return self._apart
+
+    async def _begin_suspect(self) -> None:
+        """Start the suspect that is due, once the database knows that it was this one."""
+        task = self._runner.next_suspect()
+        if task is None:
+            return
+        if await self._store.run(maintenance.mark_suspect, self._identity.id, task):
+            self._runner.admit_suspect()
 
     async def _recover(self) -> None:
         known = {*self._runner.runs, *self._settler.unsettled()}

@@ -35,7 +35,7 @@ from celers_worker.core.task import Task
 from celers_worker.services.children import Children
 from celers_worker.services.executors import Executors
 from celers_worker.services.hooks import BeforeRetry
-from celers_worker.services.isolation import LATER, Isolation
+from celers_worker.services.isolation import Isolation
 from celers_worker.services.lanes import Lanes
 from celers_worker.services.permits import Permits
 from celers_worker.services.run import (
@@ -132,12 +132,20 @@ class Runner:
         holding = (run for run in list(self.runs.values()) if run.execution is lane)
         return next((run.task for run in holding if lane is not None and not run.settled), None)
 
-    def admit_suspect(self) -> None:
-        """Start the suspect that waits if nothing else runs, or it has waited long enough.
+    def next_suspect(self) -> Task | None:
+        """The suspect that waits, if nothing else runs or it has waited long enough."""
+        for run in self._isolation.overdue():
+            self._stop(run, Stop.HELD, "waits to run alone, after crashes")
+        due = self._isolation.due(len(self.runs))
+        return None if due is None else due.task
 
-        To be called when every outcome is written: whatever is not would die with it.
+    def admit_suspect(self) -> None:
+        """Start the suspect that waits.
+
+        When every outcome is written, for whatever is not would die with it; and when the database
+        knows that it starts.
         """
-        if (run := self._isolation.admit(len(self.runs) - 1)) is not None:
+        if (run := self._isolation.admit()) is not None:
             self._lanes.add(run)
             self._lanes.summon()
 
@@ -220,14 +228,9 @@ class Runner:
             self._unrun.park(task, self._registry.suggestion(task.name))
         elif task.expired:
             self._unrun.settle(task, Expired())
-        elif not alone:
-            run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
-            self._lanes.add(run)
-        elif self.isolating:
-            self._unrun.settle(task, Release(LATER, "waits to run alone, after crashes"))
         else:
             run = self.runs[task.id] = Run(task, handler, Context(task, self.host))
-            self._isolation.hold(run)
+            self._isolation.hold(run) if alone else self._lanes.add(run)
 
     async def _execute(self, run: Run) -> None:
         """Run a handler to its end, in the lane that has its turn."""

@@ -38,6 +38,7 @@ REGISTER_WORKER: Insert = insert(workers).values(
     concurrency=bindparam("permits"),
     limits=bindparam("limited", type_=workers.c.limits.type),
     state=bindparam("in_state"),
+    suspect_lease=bindparam("begun", type_=workers.c.suspect_lease.type),
     wanted_state=bindparam("told_state", type_=workers.c.wanted_state.type),
     wanted_concurrency=bindparam("told_concurrency", type_=Integer),
     wanted_by=bindparam("told_by", type_=workers.c.wanted_by.type),
@@ -84,6 +85,15 @@ PUBLISH_LIMITS: Update = (
         limits=bindparam("limited", type_=workers.c.limits.type),
     )
 )
+#: By whom its lease lives. What it begins after that may be its end.
+MARK_SUSPECT: Update = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"), workers.c.expires_at > sql.now())
+    .values(
+        suspect_id=bindparam("task_id", type_=workers.c.suspect_id.type),
+        suspect_lease=bindparam("begun", type_=workers.c.suspect_lease.type),
+    )
+)
 DEREGISTER_WORKER: Delete = delete(workers).where(workers.c.id == bindparam("worker"))
 
 LEASES: Select[Any] = select(
@@ -117,9 +127,9 @@ NOTE_END: Update = (
         expires_at=case((workers.c.expires_at > sql.now(), sql.now()), else_=workers.c.expires_at),
     )
 )
-ENDS: Select[Any] = select(workers.c.id, workers.c.ended_by).where(
-    workers.c.id.in_(bindparam("gone", expanding=True)), workers.c.ended_by.is_not(None)
-)
+ENDS: Select[Any] = select(
+    workers.c.id, workers.c.ended_by, workers.c.suspect_id, workers.c.suspect_lease
+).where(workers.c.id.in_(bindparam("gone", expanding=True)))
 
 _alive = exists().where(workers.c.id == tasks.c.worker_id, workers.c.expires_at > sql.now())
 _ORPHANED = [

@@ -1,39 +1,28 @@
-"""Upkeep: leases of workers, tasks of lost ones, retention. Each function is one transaction."""
+"""Leases of workers, and the tasks of lost ones. Each function is one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
-
 from celers_worker.core.orders import Limits, Orders, WorkerState
-from celers_worker.core.outcome import Dead, outcome_of_crash, worker_lost
-from celers_worker.core.retention import NO_QUEUE, ages_of, longest
-from celers_worker.core.task import ARCHIVED, TaskState
-from celers_worker.store import history, lease_statements, limits, orders, sql, statements
+from celers_worker.core.outcome import Dead, is_suspect, outcome_of_crash, worker_lost
+from celers_worker.core.task import Task
+from celers_worker.store import lease_statements, orders, statements
 from celers_worker.store.attempt import FailedAttempt
-from celers_worker.store.schema import (
-    archive,
-    attempts,
-    dead_letters,
-    progress,
-    results,
-    run_logs,
-    unique_windows,
-    workers,
-)
 from celers_worker.store.transaction import Transaction
 from celers_worker.store.values import chunks
-from celers_worker.store.workflow.retention import prune as prune_workflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerCard:
-    """What a worker says of itself; ``orders``: what it was told to do under an earlier id."""
+    """What a worker says of itself; ``orders``: what it was told to do under an earlier id.
+
+    One that ``isolates`` marks each suspect before it begins: see ``mark_suspect``.
+    """
 
     id: str
     name: str
@@ -46,6 +35,7 @@ class WorkerCard:
     limits: Limits = field(default_factory=Limits)
     state: str = WorkerState.RUNNING
     orders: Orders = field(default_factory=Orders)
+    isolates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +77,7 @@ def register(transaction: Transaction, card: WorkerCard, lease: timedelta) -> No
             "permits": card.concurrency,
             "limited": asdict(card.limits),
             "in_state": str(card.state),
+            "begun": 0 if card.isolates else None,
             "told_state": card.orders.state and card.orders.state.value,
             "told_concurrency": card.orders.concurrency,
             "told_by": card.orders.by,
@@ -116,6 +107,18 @@ def renew(
         }
     )
     return orders.read(rows) if rows else None
+
+
+def mark_suspect(transaction: Transaction, worker: str, task: Task) -> bool:
+    """Take down that *worker* begins *task*, whose next crash may bury it; False: too late.
+
+    The other suspects that it holds when it dies had not begun: they cannot have killed it.
+    """
+    marked = transaction.connection.execute(
+        lease_statements.MARK_SUSPECT,
+        {"worker": worker, "task_id": task.id, "begun": task.lease},
+    )
+    return bool(marked.rowcount)
 
 
 def publish(transaction: Transaction, card: WorkerCard) -> None:
@@ -208,21 +211,27 @@ def _take_back(
     released: list[dict[str, Any]] = []
     buried: list[UUID] = []
     failed: list[FailedAttempt] = []
+    unbegun: list[dict[str, Any]] = []
     ends = _ends(transaction, {str(row.worker_id) for row in rows})
     for row in rows:
         # A reason without a request: a newer task with its unique key has replaced it.
         if row.cancel_requested_at is not None or row.cancel_reason is not None:
             transaction.archive_cancelled([row.id], row.cancel_reason or "cancelled")
             continue
+        end = ends.get(str(row.worker_id))
+        if is_suspect(row.crash_count, max_crashes) and end is not None and end.spares(row):
+            unbegun.append({"task_id": row.id, "wait": None, "message": None})
+            continue
+        how = None if end is None else end.how
         outcome = outcome_of_crash(
             retry_count=row.retry_count,
             crash_count=row.crash_count,
             max_retries=row.max_retries,
             max_crashes=max_crashes,
             worker=str(row.worker_id),
-            how=ends.get(str(row.worker_id)),
+            how=how,
         )
-        failure = worker_lost(str(row.worker_id), ends.get(str(row.worker_id)))
+        failure = worker_lost(str(row.worker_id), how)
         number = row.retry_count + row.crash_count + 1
         failed.append(
             FailedAttempt(row.id, row.lease, number, row.worker_id, row.started_at, failure)
@@ -234,110 +243,34 @@ def _take_back(
             released.append({"task_id": row.id, "message": str(failure)})
     if released:
         transaction.connection.execute(statements.RELEASE_CRASHED, released)
+    if unbegun:
+        transaction.connection.execute(statements.RELEASE, unbegun)
     transaction.record_attempts(failed)
-    return [row["task_id"] for row in released], buried
+    return [row["task_id"] for row in (*released, *unbegun)], buried
 
 
-def _ends(transaction: Transaction, workers: set[str]) -> dict[str, str]:
-    """How these *workers* ended, as far as somebody saw it."""
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a worker ended, if somebody saw it, and which suspect it had begun last."""
+
+    how: str | None
+    suspect_id: UUID | None
+    suspect_lease: int | None
+
+    def spares(self, row: Any) -> bool:
+        """Whether this suspect had not begun. Who never says so may have begun all it held."""
+        mark = (self.suspect_id, self.suspect_lease)
+        return self.suspect_lease is not None and mark != (row.id, row.lease)
+
+
+def _ends(transaction: Transaction, workers: set[str]) -> dict[str, _End]:
     if not workers:
         return {}
     rows = transaction.connection.execute(lease_statements.ENDS, {"gone": sorted(workers)})
-    return {row.id: row.ended_by for row in rows}
-
-
-# --- retention ---
+    return {row.id: _End(row.ended_by, row.suspect_id, row.suspect_lease) for row in rows}
 
 
 def count_orphans(transaction: Transaction, *, stuck: timedelta = STUCK) -> int:
     """How many tasks ``reap`` would take back now, the orphans among them."""
     values = {"stuck": -stuck.total_seconds()}
     return int(transaction.connection.execute(lease_statements.COUNT_ORPHANS, values).scalar_one())
-
-
-def prune(
-    transaction: Transaction,
-    retention: Mapping[str, timedelta],
-    *,
-    by_queue: Mapping[str, Mapping[str, timedelta]] = NO_QUEUE,
-    limit: int = 1_000,
-) -> dict[str, int]:
-    """Delete up to *limit* rows of each kind past their time, by the keys of ``[retention]``.
-
-    *by_queue* goes before *retention* for the queues and keys that it names.
-    """
-    counts = {}
-    for state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED):
-        instant, of_state = archive.c.completed_at, archive.c.state == state.value
-        ages = ages_of(state.value, retention, by_queue)
-        counts[state.value] = _prune_tasks(transaction, archive, instant, ages, limit, of_state)
-    ages = ages_of("dead", retention, by_queue)
-    instant = dead_letters.c.failed_at
-    counts["dead"] = _prune_tasks(transaction, dead_letters, instant, ages, limit)
-    kept_by_default = results.c.expires_at.is_(None)
-    counts["results"] = _delete_old(
-        transaction, results, results.c.created_at, retention["results"], limit, kept_by_default
-    ) + _delete_old(transaction, results, results.c.expires_at, timedelta(0), limit)
-    counts["attempts"] = _delete_old(
-        transaction, attempts, attempts.c.failed_at, longest(retention, by_queue), limit
-    )
-    counts["history"] = history.prune(
-        transaction, retention.get("history", longest(retention, by_queue)), limit=limit
-    )
-    counts["progress"] = _delete_old(
-        transaction, progress, progress.c.updated_at, longest(retention, by_queue), limit
-    )
-    counts["logs"] = _delete_old(
-        transaction, run_logs, run_logs.c.updated_at, longest(retention, by_queue), limit
-    )
-    counts["workflows"] = prune_workflows(transaction, retention, limit=limit)
-    transaction.connection.execute(
-        delete(workers).where(workers.c.expires_at < sql.later(-3600), workers.c.state == "lost")
-    )
-    _delete_old(transaction, unique_windows, unique_windows.c.expires_at, timedelta(0), limit)
-    limits.prune(transaction, limit=limit)
-    return counts
-
-
-def keep_partitions(
-    transaction: Transaction,
-    retention: Mapping[str, timedelta],
-    *,
-    by_queue: Mapping[str, Mapping[str, timedelta]] = NO_QUEUE,
-) -> None:
-    """Make the archive's coming partitions and drop the old ones, where there are any."""
-    keys = [state.value for state in ARCHIVED]
-    transaction.keep_partitions(longest(retention, by_queue, keys=keys))
-
-
-def _prune_tasks(
-    transaction: Transaction,
-    table: Any,
-    instant: Any,
-    ages: Mapping[str | None, timedelta],
-    limit: int,
-    *also: Any,
-) -> int:
-    named = [queue for queue in ages if queue is not None]
-    deleted = 0
-    for queue, age in ages.items():
-        if queue is not None:
-            of_queue = [table.c.queue_name == queue]
-        else:
-            of_queue = [table.c.queue_name.not_in(named)] if named else []
-        room = limit - deleted
-        if room > 0:
-            deleted += _delete_old(transaction, table, instant, age, room, *also, *of_queue)
-    return deleted
-
-
-def _delete_old(
-    transaction: Transaction, table: Any, instant: Any, age: timedelta, limit: int, *also: Any
-) -> int:
-    key = next(iter(table.primary_key.columns))
-    past = (instant < sql.later(-age.total_seconds()), *also)
-    old = select(key).where(*past).limit(limit).with_for_update(skip_locked=True)
-    ids = list(transaction.connection.execute(old).scalars())
-    if ids:
-        transaction.connection.execute(delete(table).where(key.in_(ids), *past))
-    return len(ids)

@@ -43,7 +43,7 @@ from celers_worker.store.workflow.tables import workflow_steps as workflow_steps
 from celers_worker.store.workflow.tables import workflows as workflows
 
 #: The newest migration. A test compares it with alembic/versions.
-HEAD = "0013"
+HEAD = "0014"
 VERSION_TABLE = "celers_alembic_version"
 
 
@@ -198,6 +198,9 @@ workers = Table(
     Column("wanted_state", name_text(20)),
     Column("wanted_concurrency", Integer),
     Column("wanted_by", name_text(255)),
+    # The suspect that it has begun last, with its lease, 0 before the first. NULL: it does not say.
+    Column("suspect_id", Id()),
+    Column("suspect_lease", BigInteger),
     **MYSQL,
 )
 

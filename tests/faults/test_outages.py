@@ -94,10 +94,9 @@ def test_a_worker_told_to_stop_while_the_server_is_frozen_stops_all_the_same(
     stage: Stage, private_server: PrivateServer
 ) -> None:
     load(stage, 100)
-    stage.send([handlers.work.call(seconds=20) for _ in range(3)])
-    worker = stage.hire(
-        "--concurrency", "10", settings={"CELERS_WORKER_GRACE": "1s", **PATIENT}
-    ).ready()
+    stage.send([handlers.work.call(seconds=8) for _ in range(3)])
+    settings = {"CELERS_WORKER_GRACE": "1s", "CELERS_WORKER_LEASE": "15s"}
+    worker = stage.hire("--concurrency", "10", settings=settings).ready()
     eventually_sync(lambda: stage.runs(), within=PATIENCE)
     with frozen(private_server):
         worker.process.send_signal(signal.SIGTERM)

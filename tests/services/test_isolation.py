@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
 from msgspec.structs import replace
 
 from celers_worker import Celers
 from celers_worker.core.outcome import Completed, Release
 from celers_worker.core.task import Task
+from celers_worker.services import isolation
 from tests.services.desk import Desk, a_task
 from tests.waiting import eventually
 
@@ -25,13 +27,19 @@ def desk() -> tuple[Desk, asyncio.Event]:
     return Desk(app, max_crashes=3), gate
 
 
+def begin_suspect(made: Desk) -> None:
+    """What the poller does when every outcome is written."""
+    if made.runner.next_suspect() is not None:
+        made.runner.admit_suspect()
+
+
 async def test_a_suspect_runs_when_nothing_else_does_and_keeps_others_away() -> None:
     made, gate = desk()
     run = made.start(suspect())
     assert run is not None
     assert run.execution is None
 
-    made.runner.admit_suspect()
+    begin_suspect(made)
 
     await eventually(lambda: run.execution is not None)
     assert made.runner.isolating
@@ -48,29 +56,50 @@ async def test_a_suspect_waits_for_what_runs_beside_it() -> None:
     assert other is not None
     assert run is not None
 
-    made.runner.admit_suspect()
+    begin_suspect(made)
 
     assert run.execution is None
     assert made.runner.isolating
     gate.set()
     await eventually(lambda: other.settled)
-    made.runner.admit_suspect()
+    begin_suspect(made)
     await eventually(lambda: run.execution is not None)
     await eventually(made.is_idle)
 
 
-async def test_a_second_suspect_is_given_back_with_its_attempt() -> None:
+async def test_suspects_run_one_after_the_other() -> None:
+    made, gate = desk()
+    first, second = made.start(suspect()), made.start(suspect())
+    assert first is not None
+    assert second is not None
+    begin_suspect(made)
+    await eventually(lambda: first.execution is not None)
+    begin_suspect(made)
+    assert second.execution is None
+
+    gate.set()
+    await eventually(lambda: first.settled)
+    assert made.runner.isolating
+    begin_suspect(made)
+    await eventually(made.is_idle)
+    assert [type(one.outcome) for one in made.outcomes] == [Completed, Completed]
+
+
+async def test_suspects_behind_one_that_takes_long_go_where_there_may_be_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(isolation, "PATIENCE", 0.0)
     made, gate = desk()
     made.start(suspect())
-    second = suspect()
+    begin_suspect(made)
+    made.start(second := suspect())
 
-    assert made.start(second) is None
+    begin_suspect(made)
 
     [given_back] = made.outcomes
     assert given_back.task is second
     assert isinstance(given_back.outcome, Release)
     gate.set()
-    made.runner.admit_suspect()
     await eventually(made.is_idle)
 
 

@@ -20,7 +20,7 @@ from celers_worker.observe.log_output import adopt_foreign_logs, configure_logs
 from celers_worker.observe.logs import task_log
 from celers_worker.services.crew import Crew, Work
 from celers_worker.services.host import Offers
-from celers_worker.store import inspect, maintenance, make_store, run_logs
+from celers_worker.store import inspect, make_store, pruning, run_logs
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.run_logs import KeptLog
 from tests.services.crews import Staff, configured
@@ -215,9 +215,9 @@ async def test_logs_go_with_retention(app: Celers, staff: Hosted, direct: Direct
     kept = dict.fromkeys(
         ("completed", "cancelled", "expired", "dead", "results"), timedelta(days=1)
     )
-    direct.run(maintenance.prune, kept)
+    direct.run(pruning.prune, kept)
     assert len(logs(direct, added.id)) == 1
-    counts = direct.run(maintenance.prune, dict.fromkeys(kept, timedelta(0)))
+    counts = direct.run(pruning.prune, dict.fromkeys(kept, timedelta(0)))
     assert counts["logs"] == 1
     assert logs(direct, added.id) == []
 

@@ -85,8 +85,10 @@ def worker_card(worker: str = WORKER, **changes: Any) -> WorkerCard:
     return WorkerCard(**described | changes)
 
 
-async def start_worker(store: Store, worker: str = WORKER, lease: timedelta = LEASE) -> str:
-    await store.run(register, worker_card(worker), lease)
+async def start_worker(
+    store: Store, worker: str = WORKER, lease: timedelta = LEASE, **changes: Any
+) -> str:
+    await store.run(register, worker_card(worker, **changes), lease)
     return worker
 
 

@@ -7,7 +7,7 @@ import pytest
 from celers_worker.core.outcome import Cancelled, Completed, Expired, Release, Settlement
 from celers_worker.core.payload import encode_result
 from celers_worker.core.task import TaskState
-from celers_worker.store import StoreOptions, inspect, maintenance
+from celers_worker.store import StoreOptions, inspect, pruning
 from celers_worker.store.results import Ending, ending_of
 from tests.store.steps import (
     BROKEN,
@@ -87,6 +87,6 @@ async def test_a_result_outlives_its_archived_task_as_long_as_its_own_retention(
     week = timedelta(days=7)
     kinds = ("completed", "cancelled", "expired", "dead", "results")
     retention = dict.fromkeys(kinds, week) | {"completed": timedelta(seconds=-1)}
-    await store.run(maintenance.prune, retention)
+    await store.run(pruning.prune, retention)
     assert await store.run(inspect.task, task.id) is None
     assert (await store.run(ending_of, task.id)).value == 7

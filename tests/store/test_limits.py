@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from celers_worker.core.limit import Limit
 from celers_worker.core.outcome import Release
 from celers_worker.core.task import Task
-from celers_worker.store import Store, limits, maintenance, sql
+from celers_worker.store import Store, limits, maintenance, pruning, sql
 from celers_worker.store.schema import limit_holders
 from celers_worker.store.schema import limits as limits_table
 from tests.store.steps import (
@@ -151,7 +151,7 @@ async def test_what_nobody_needs_is_forgotten(store):
     retention = dict.fromkeys(
         ("completed", "cancelled", "expired", "dead", "results", "ticks"), timedelta(days=1)
     )
-    await store.run(maintenance.prune, retention)
+    await store.run(pruning.prune, retention)
     assert (await rows(store, limit_holders), await rows(store, limits_table)) == (1, 2)
     await settle(store, second)
 
@@ -159,5 +159,5 @@ async def test_what_nobody_needs_is_forgotten(store):
         transaction.connection.execute(update(limits_table).values(free_at=sql.later(-90_000)))
 
     await store.run(long_ago)
-    await store.run(maintenance.prune, retention)
+    await store.run(pruning.prune, retention)
     assert (await rows(store, limit_holders), await rows(store, limits_table)) == (0, 0)

@@ -17,10 +17,10 @@ from celers_worker.store import (
     Store,
     StoreOptions,
     inspect,
-    maintenance,
     make_direct_store,
     make_store,
     migrate,
+    pruning,
 )
 from celers_worker.store.inspect import TaskFilter
 from tests import databases
@@ -91,7 +91,7 @@ async def test_nothing_stays_behind_in_the_connections_of_the_server(
     await asyncio.gather(*(store.claim("worker-1", any_queue(5)) for store in stores))
     with make_direct_store(url, POOLED) as direct:
         direct.run(
-            maintenance.prune,
+            pruning.prune,
             dict.fromkeys(("completed", "cancelled", "expired", "dead", "results"), timedelta(1)),
         )
     for _ in range(10):  # whichever of them answers

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from celers_worker.core.outcome import Cancelled, Completed, Expired
 from celers_worker.core.task import TaskState
-from celers_worker.store import inspect, maintenance, migrate, sql, survey
+from celers_worker.store import inspect, maintenance, migrate, pruning, sql, survey
 from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.schema import archive, attempts, dead_letters, results, workers
 from tests import databases
@@ -38,7 +38,7 @@ ENDINGS = {
 
 
 async def prune(store, *, limit=1_000, **changes):
-    return await store.run(maintenance.prune, RETENTION | changes, limit=limit)
+    return await store.run(pruning.prune, RETENTION | changes, limit=limit)
 
 
 async def age(store, table, instant, by=2 * DAY):
@@ -168,8 +168,8 @@ def partitioned(database_url):
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_the_archive_has_partitions_for_the_coming_days(partitioned, database_url):
-    partitioned.run(maintenance.keep_partitions, RETENTION)
-    partitioned.run(maintenance.keep_partitions, RETENTION)
+    partitioned.run(pruning.keep_partitions, RETENTION)
+    partitioned.run(pruning.keep_partitions, RETENTION)
     days = [today(database_url, offset) for offset in range(4)]
     assert partitions(database_url) == [*days, "default"]
 
@@ -180,7 +180,7 @@ def test_workers_that_start_together_make_the_partitions_once(partitioned, datab
 
     def keep(_):
         together.wait()
-        partitioned.run(maintenance.keep_partitions, RETENTION)
+        partitioned.run(pruning.keep_partitions, RETENTION)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(keep, range(4)))  # raises what a call raised
@@ -197,7 +197,7 @@ def test_a_partition_past_its_time_is_dropped_whole(partitioned, database_url):
             f"CREATE TABLE celers_task_archive_{day} PARTITION OF celers_task_archive FOR VALUES "
             f"FROM ('{day} 00:00:00+00') TO ('{today(database_url, offset + 1)} 00:00:00+00')",
         )
-    partitioned.run(maintenance.keep_partitions, RETENTION)
+    partitioned.run(pruning.keep_partitions, RETENTION)
     days = [today(database_url, offset) for offset in range(-2, 4)]
     assert partitions(database_url) == [*days, "default"]
 
@@ -210,7 +210,7 @@ def test_a_day_whose_tasks_went_to_the_default_partition_does_no_harm(partitione
         "INSERT INTO celers_task_archive (id, task_name, payload, completed_at) "
         f"VALUES (gen_random_uuid(), 'x', '', '{tomorrow} 12:00:00+00')",
     )
-    partitioned.run(maintenance.keep_partitions, RETENTION)
+    partitioned.run(pruning.keep_partitions, RETENTION)
     assert tomorrow not in partitions(database_url)
     assert today(database_url, 2) in partitions(database_url)
 
@@ -218,5 +218,5 @@ def test_a_day_whose_tasks_went_to_the_default_partition_does_no_harm(partitione
 @pytest.mark.parametrize("migrated_url", ["sqlite", "mysql"], indirect=True)
 async def test_where_there_are_no_partitions_keeping_them_is_nothing(store):
     await settle(store, await enqueue_and_claim(store))
-    await store.run(maintenance.keep_partitions, RETENTION)
+    await store.run(pruning.keep_partitions, RETENTION)
     assert await count(store, archive) == 1

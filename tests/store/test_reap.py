@@ -157,6 +157,39 @@ async def test_a_task_that_keeps_killing_its_workers_is_poison(store):  # T13 T2
     assert len(await store.run(inspect.attempts_of, task_id)) == 3
 
 
+async def test_a_suspect_that_had_not_begun_is_not_blamed_for_the_end_of_its_worker(store, direct):
+    poison, innocent = ids(await store.enqueue(new_tasks(2, max_retries=1_000)))
+    for number in (1, 2, 3, 4):
+        worker = await start_worker(store, f"w{number}", isolates=True)
+        held = {task.id: task for task in await claim_all(store, worker)}
+        assert set(held) == {poison, innocent}
+        if number == 4:  # only then the poison has its turn
+            assert await store.run(maintenance.mark_suspect, worker, held[poison])
+        await lose_worker(store, worker)
+        assert not await store.run(maintenance.mark_suspect, worker, held[innocent]), "too late"
+        reaped = await reap(store, max_crashes=3)
+        assert reaped.buried == ([poison] if number == 4 else [])
+    assert live_row(direct, innocent).crash_count == 2
+    assert len(await store.run(inspect.attempts_of, innocent)) == 2
+    assert len(await store.run(inspect.attempts_of, poison)) == 3
+
+
+async def test_a_suspect_that_is_claimed_again_has_to_be_marked_again(store, direct):
+    task_id = (await store.enqueue([new_task(max_retries=1_000)]))[0].id
+    for number in (1, 2):
+        await claim_one(store, worker := await start_worker(store, f"w{number}"))
+        await lose_worker(store, worker)
+        await reap(store)
+    worker = await start_worker(store, "w3", isolates=True)
+    task = await claim_one(store, worker)
+    assert await store.run(maintenance.mark_suspect, worker, task)
+    assert await settle(store, task, BROKEN, worker)
+    await claim_one(store, worker)
+    await lose_worker(store, worker)
+    assert (await reap(store)).buried == []
+    assert live_row(direct, task_id).crash_count == 2
+
+
 async def test_what_was_seen_of_a_workers_end_is_told_and_its_lease_is_not_waited_for(store):
     # T24
     for number in (1, 2, 3):

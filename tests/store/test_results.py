@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from celers_worker.core.outcome import Completed, Dead, Failure, Settlement
 from celers_worker.core.task import TaskState, new_id
-from celers_worker.store import StoreOptions, control, maintenance, sql
+from celers_worker.store import StoreOptions, control, pruning, sql
 from celers_worker.store.inspect import TaskFilter
 from celers_worker.store.results import ending_of, endings_of, forget, is_kept
 from celers_worker.store.schema import archive, results
@@ -146,7 +146,7 @@ async def test_thousands_are_asked_for_too(store):
 
 async def test_a_failure_outlives_its_dead_task_as_long_as_its_own_retention(store):
     task = await bury(store)
-    await store.run(maintenance.prune, RETENTION | {"dead": -DAY})
+    await store.run(pruning.prune, RETENTION | {"dead": -DAY})
     ending = await store.run(ending_of, task.id)
     assert (ending.state, ending.error) == (TaskState.FAILED, str(FAILURE))
     assert (ending.error_type, ending.name) == (FAILURE.type, "send")
@@ -171,10 +171,10 @@ async def test_a_result_past_its_time_is_not_read_and_then_deleted(store, direct
     await change_result(store, short.id, expires_at=sql.later(-1))
     await change_result(store, long.id, created_at=sql.later(-5 * 86_400))
     assert (await store.run(ending_of, short.id)).value is None
-    counts = await store.run(maintenance.prune, RETENTION)
+    counts = await store.run(pruning.prune, RETENTION)
     assert counts["results"] == 1
     assert {row.task_id for row in kept_rows(direct)} == {long.id, plain.id}
-    counts = await store.run(maintenance.prune, RETENTION | {"results": -DAY})
+    counts = await store.run(pruning.prune, RETENTION | {"results": -DAY})
     assert counts["results"] == 1
     assert [row.task_id for row in kept_rows(direct)] == [long.id]
 

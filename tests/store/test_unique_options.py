@@ -13,7 +13,7 @@ from celers_worker.core.errors import UniqueKeyTaken
 from celers_worker.core.outcome import Release
 from celers_worker.core.task import Enqueued, TaskState
 from celers_worker.core.uniqueness import SUPERSEDED, OnConflict, Uniqueness
-from celers_worker.store import inspect, maintenance, sql
+from celers_worker.store import inspect, pruning, sql
 from celers_worker.store.schema import tasks, unique_windows
 from tests.store.steps import (
     BROKEN,
@@ -108,10 +108,10 @@ async def test_a_live_task_outlasts_its_window_and_begins_no_other(store, direct
 
 async def test_the_janitor_forgets_windows_that_have_ended(store, direct):
     await store.enqueue([keyed(window=HOUR), keyed(window=HOUR, unique_key="other")])
-    await store.run(maintenance.prune, RETENTION)
+    await store.run(pruning.prune, RETENTION)
     assert windows(direct) == 2
     end_windows(direct)
-    await store.run(maintenance.prune, RETENTION)
+    await store.run(pruning.prune, RETENTION)
     assert windows(direct) == 0
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from celers_worker.core.outcome import Cancelled, Dead, Failure
 from celers_worker.core.workflow import Edge, NewWorkflow, Policy
-from celers_worker.store import Store, maintenance, sql
+from celers_worker.store import Store, pruning, sql
 from celers_worker.store.direct import DirectStore
 from celers_worker.store.schema import task_edges, tasks, workflow_steps, workflows
 from celers_worker.store.workflow import enqueueing, mending
@@ -181,12 +181,12 @@ async def test_what_has_ended_is_kept_for_its_retention_with_its_steps_and_edges
     running: UUID
     running, _ = enqueue(direct, "a>b b>c")
     assert await rows_of(direct) == [3, 7, 4]
-    assert direct.run(maintenance.prune, keep)["workflows"] == 0
+    assert direct.run(pruning.prune, keep)["workflows"] == 0
     change(direct, workflows, completed_at=sql.later(-2 * 86_400))
-    counts = [direct.run(maintenance.prune, keep, limit=2)["workflows"] for _ in range(4)]
+    counts = [direct.run(pruning.prune, keep, limit=2)["workflows"] for _ in range(4)]
     assert sum(counts) == 4
     assert await rows_of(direct) == [2, 5, 3]
     change(direct, workflows, completed_at=sql.later(-8 * 86_400))
-    direct.run(maintenance.prune, keep)
+    direct.run(pruning.prune, keep)
     assert await rows_of(direct) == [1, 3, 2]
     assert states(direct, running)["a"] == "pending"

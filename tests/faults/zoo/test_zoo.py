@@ -65,7 +65,7 @@ def test_what_handlers_raise_and_return_ends_their_own_tasks_only(everywhere: Ev
             for what in beasts.RETURNED
         }
         others = good_ones(project)
-        worker = keeper(project).ready()
+        worker = keeper(project, lease="30s").ready()  # processes start, while nobody's may end
 
         views = eventually_sync(
             lambda: ended(project, [*raising, *returning, *others]), within=LONG
@@ -149,7 +149,7 @@ def test_handlers_that_never_end_are_abandoned_or_killed(everywhere: Everywhere)
             ]
         )
         others = good_ones(project)
-        worker = keeper(project, grace="500ms", cancel_grace="500ms").ready()
+        worker = keeper(project, lease="30s", grace="500ms", cancel_grace="500ms").ready()
 
         views = eventually_sync(lambda: ended(project, [*endless, *others]), within=LONG)
 
@@ -192,7 +192,7 @@ def test_a_handler_that_holds_pythons_lock_for_three_leases_is_fenced_off(
     everywhere: Everywhere,
 ) -> None:
     def scenario(project: Project) -> None:
-        [holding] = project.enqueue([beasts.holds_the_lock.call(9)])
+        [holding] = project.enqueue([beasts.holds_the_lock_at_first.call(9)])
         first = keeper(project).ready()
         eventually_sync(lambda: project.history())
         others = good_ones(project)
@@ -200,9 +200,10 @@ def test_a_handler_that_holds_pythons_lock_for_three_leases_is_fenced_off(
 
         eventually_sync(lambda: all_completed(project, [holding, *others]), within=LONG)
 
-        # Not even the watchdog could renew the lease: the other worker ran it again, in its turn.
-        assert starts(project, holding) >= 2
-        assert project.task(holding).crash_count >= 1
+        # Not even the watchdog could renew the lease: the other worker ran it again.
+        assert starts(project, holding) == 2
+        assert project.task(holding).crash_count == 1
+        eventually_sync(lambda: first.said("outcome refused: the lease was lost"), within=LONG)
         assert first.process.poll() is None
 
     everywhere(scenario)

@@ -367,11 +367,11 @@ WHERE celers_tasks.id = :task_id::UUID;
 
 -- REGISTER_WORKER
 INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, state, started_at,
-    heartbeat_at, expires_at, limits, wanted_state, wanted_concurrency, wanted_by)
+    heartbeat_at, expires_at, limits, wanted_state, wanted_concurrency, wanted_by, suspect_lease)
 VALUES (:worker::VARCHAR, :label::VARCHAR, :on_host::VARCHAR, :process::INTEGER, :of_version::VARCHAR,
     :serves::JSONB, :knows::JSONB, :permits::INTEGER, :in_state::VARCHAR, statement_timestamp(),
     statement_timestamp(), (statement_timestamp() + make_interval(secs => :lease_seconds)), :limited::JSONB,
-    :told_state::VARCHAR, :told_concurrency::INTEGER, :told_by::VARCHAR);
+    :told_state::VARCHAR, :told_concurrency::INTEGER, :told_by::VARCHAR, :begun::BIGINT);
 
 -- RENEW_WORKER
 UPDATE celers_workers
@@ -409,6 +409,12 @@ LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR cele
 UPDATE celers_workers
 SET concurrency=:permits::INTEGER, limits=:limited::JSONB
 WHERE celers_workers.id = :worker::VARCHAR;
+
+-- MARK_SUSPECT
+UPDATE celers_workers
+SET suspect_id=:task_id::UUID, suspect_lease=:begun::BIGINT
+WHERE celers_workers.id = :worker::VARCHAR
+  AND celers_workers.expires_at > statement_timestamp();
 
 -- DEREGISTER_WORKER
 DELETE FROM celers_workers
@@ -451,10 +457,9 @@ SET expires_at=CASE WHEN (celers_workers.expires_at > statement_timestamp()) THE
 WHERE celers_workers.id = :worker::VARCHAR;
 
 -- ENDS
-SELECT celers_workers.id, celers_workers.ended_by
+SELECT celers_workers.id, celers_workers.ended_by, celers_workers.suspect_id, celers_workers.suspect_lease
 FROM celers_workers
-WHERE celers_workers.id IN (:gone, …)
-  AND celers_workers.ended_by IS NOT NULL;
+WHERE celers_workers.id IN (:gone, …);
 
 -- ORPHANS_OF
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,

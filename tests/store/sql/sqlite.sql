@@ -360,11 +360,11 @@ WHERE celers_tasks.id = :task_id;
 
 -- REGISTER_WORKER
 INSERT INTO celers_workers (id, name, host, pid, version, queues, handlers, concurrency, state, started_at,
-    heartbeat_at, expires_at, limits, wanted_state, wanted_concurrency, wanted_by)
+    heartbeat_at, expires_at, limits, wanted_state, wanted_concurrency, wanted_by, suspect_lease)
 VALUES (:worker, :label, :on_host, :process, :of_version, :serves, :knows, :permits, :in_state,
     strftime('%Y-%m-%d %H:%M:%f000', 'now'), strftime('%Y-%m-%d %H:%M:%f000', 'now'),
     strftime('%Y-%m-%d %H:%M:%f000', 'now', round(:lease_seconds, 3) || ' seconds'), :limited, :told_state,
-    :told_concurrency, :told_by);
+    :told_concurrency, :told_by, :begun);
 
 -- RENEW_WORKER
 UPDATE celers_workers
@@ -401,6 +401,12 @@ LEFT OUTER JOIN celers_handlers ON celers_handlers.paused_at IS NOT NULL OR cele
 UPDATE celers_workers
 SET concurrency=:permits, limits=:limited
 WHERE celers_workers.id = :worker;
+
+-- MARK_SUSPECT
+UPDATE celers_workers
+SET suspect_id=:task_id, suspect_lease=:begun
+WHERE celers_workers.id = :worker
+  AND celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%f000', 'now');
 
 -- DEREGISTER_WORKER
 DELETE FROM celers_workers
@@ -443,10 +449,9 @@ SET expires_at=CASE WHEN (celers_workers.expires_at > strftime('%Y-%m-%d %H:%M:%
 WHERE celers_workers.id = :worker;
 
 -- ENDS
-SELECT celers_workers.id, celers_workers.ended_by
+SELECT celers_workers.id, celers_workers.ended_by, celers_workers.suspect_id, celers_workers.suspect_lease
 FROM celers_workers
-WHERE celers_workers.id IN (:gone, …)
-  AND celers_workers.ended_by IS NOT NULL;
+WHERE celers_workers.id IN (:gone, …);
 
 -- ORPHANS_OF
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.retry_count, celers_tasks.crash_count,
