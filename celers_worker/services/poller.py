@@ -59,7 +59,8 @@ class Poller(Service):
         self._doubt_ends = self._look_at = math.inf
         self._on_claim: Callable[[int], None] = lambda count: None
         self._held_up = False
-        self._apart = False
+        self._apart = self._claimed = False
+        self._wakes_at = math.inf
         self.has_claimed = False
         """Whether a claim was ever answered."""
         self.rests_until = 0.0
@@ -74,6 +75,7 @@ class Poller(Service):
 
     async def tick(self) -> bool:
         """Claim for what there is room; True when something was found."""
+        self._claimed = False
         if self._keeps_apart():
             if not self._settler.backlog:
                 await self._begin_suspect()
@@ -95,7 +97,7 @@ class Poller(Service):
             self._look_at = time.monotonic()
             self._doubt_ends = self._look_at + DOUBT
             raise
-        self.has_claimed = True
+        self.has_claimed = self._claimed = True
         seconds = time.perf_counter() - began
         self.events.emit(TasksClaimed(tasks, seconds))
         self._passed_over = demand.excluded if self._permits.holding and not tasks else frozenset()
@@ -113,17 +115,23 @@ class Poller(Service):
         """Until the next task is due, or a rest is over; at most the interval."""
         if self._apart:
             return _ISOLATED
-        next_due = self._store.levels.next_due
-        if next_due is None or self._permits.closed:
-            next_due = self.interval
-        pause = min(self.interval, next_due)
+        pause = self.interval
+        if self._claimed and (next_due := self._store.levels.next_due) is not None:
+            pause = min(pause, next_due)
         # Whoever woke it while it rested is not to be forgotten.
-        left = self.rests_until - time.monotonic()
-        return min(pause, left) if left > 0 else pause
+        if (left := self.rests_until - time.monotonic()) > 0:
+            pause = min(pause, left)
+        self._wakes_at = time.monotonic() + pause
+        return pause
 
     def _go_on(self) -> None:
-        """Claim again what unwritten outcomes held up: no permit tells when they are written."""
-        if self._held_up:
+        """Look again now that outcomes are written: they may have held the claims up.
+
+        And a task that goes back may be due before anybody would look.
+        """
+        next_due = self._store.levels.next_due
+        sooner = next_due is not None and time.monotonic() + next_due < self._wakes_at
+        if self._held_up or sooner:
             self.wake()
 
     def _keeps_apart(self) -> bool:

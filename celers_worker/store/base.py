@@ -20,7 +20,7 @@ from sqlalchemy import URL, Engine, QueuePool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from celers_worker.core.errors import Unavailable
-from celers_worker.core.outcome import Settlement
+from celers_worker.core.outcome import Release, Retry, Settlement
 from celers_worker.core.pulse import Pool
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task
 from celers_worker.store import server
@@ -192,7 +192,11 @@ class Store:
     async def settle(self, worker: str, settlements: Sequence[Settlement]) -> set[UUID]:
         """Write outcomes of leases still held, and return their ids; the others change nothing."""
         keep = self.options.keep_completed
-        return await self.run(self.transaction.settle, worker, settlements, keep_completed=keep)
+        settled = await self.run(self.transaction.settle, worker, settlements, keep_completed=keep)
+        for one in settlements:
+            if isinstance(one.outcome, Retry | Release) and one.outcome.delay is not None:
+                self.levels.expect(one.outcome.delay.total_seconds())
+        return settled
 
     async def upkeep_due(self, *, within: float = 0.0) -> UpkeepDue:
         """What there may be to do besides tasks; all of it where to ask costs as much as to do it.

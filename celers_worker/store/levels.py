@@ -10,6 +10,7 @@ the next sweep, which runs when a claim comes back short and at least every seco
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -50,8 +51,7 @@ class Levels:
         self._levels: list[Level] = []
         self._sweep_at = 0.0
         self._excluded: frozenset[str] = frozenset()
-        self.next_due: float | None = None
-        """Seconds from the sweep until the first task that is not due yet, if there is one."""
+        self._due_at = math.inf
 
     def stale(self, demand: Demand) -> bool:
         """Whether a sweep is needed before a claim."""
@@ -59,6 +59,15 @@ class Levels:
         freed = bool(self._excluded - demand.excluded)
         self._excluded = demand.excluded
         return freed or not self._levels or time.monotonic() >= self._sweep_at
+
+    @property
+    def next_due(self) -> float | None:
+        """Seconds until the first known task that is not due yet, if there is one."""
+        return None if self._due_at == math.inf else max(self._due_at - time.monotonic(), 0.0)
+
+    def expect(self, seconds: float) -> None:
+        """Take note that a task will be due in so many seconds."""
+        self._due_at = min(self._due_at, time.monotonic() + seconds)
 
     def learn(
         self, rows: Iterable[tuple[str, int, datetime, datetime]], *, began: float | None = None
@@ -77,7 +86,7 @@ class Levels:
                 self._levels.append(Level(queue, priority, max(first_due_at, _EARLIEST) - _BEFORE))
             else:
                 waits.append((first_due_at - now).total_seconds())
-        self.next_due = min(waits, default=None)
+        self._due_at = ended + min(waits, default=math.inf)
 
     def due(self, demand: Demand) -> list[Level]:
         """The levels to claim from: highest priority first, then the one that waits longest.

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from celers_worker import Celers
+from celers_worker import Celers, Snooze, Worker, backoff
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.events import TasksClaimed, TasksRecovered
 from celers_worker.core.outcome import Completed, Settlement
@@ -14,7 +14,7 @@ from celers_worker.services import poller
 from celers_worker.store import inspect, survey
 from celers_worker.store.direct import DirectStore
 from tests.services.conftest import MakeStaff
-from tests.services.crews import ids, locked, new_task
+from tests.services.crews import configured, ids, locked, new_task
 from tests.services.desk import a_task
 from tests.services.relay import Relay
 from tests.store.steps import live_rows, lose_worker
@@ -270,3 +270,23 @@ async def test_what_unwritten_outcomes_held_up_is_claimed_as_soon_as_they_are_wr
     await eventually(lambda: not live_rows(direct))
     for service in reversed(services):
         await service.stop()
+
+
+async def test_a_task_that_goes_back_for_a_moment_runs_again_after_it(
+    migrated_url: str,
+) -> None:
+    app = Celers()
+    delays = iter([timedelta(milliseconds=100), timedelta(milliseconds=50)])
+
+    @app.task(backoff=backoff.fixed("100ms"))
+    async def comes_back() -> str:
+        if delay := next(delays, None):
+            raise Snooze(delay)
+        return "done"
+
+    # Nobody would look for it before the test has failed.
+    config = configured(migrated_url, poll_interval="10m")
+    async with Worker(app, config):
+        added = await comes_back.enqueue()
+        assert await added.result(timeout=20) == "done"
+    await app.close()
