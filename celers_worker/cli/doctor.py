@@ -41,7 +41,10 @@ def command(invocation: Invocation, interop: bool, strict: bool, style: str) -> 
         found = [] if missing else store.run(diagnosis.examine)
         sound = not any(one.severity is diagnosis.Severity.ERROR for one in found)
         if sound and not missing:
-            thresholds = Thresholds(pool_size=store.options.pool_size)
+            thresholds = Thresholds(
+                pool_size=store.options.pool_size,
+                asked=None if store.options.pooled else store.options,
+            )
             found += examination.examine(store, thresholds)
         if interop and sound and not missing:
             found += store.run(celers.examine)

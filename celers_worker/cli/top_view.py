@@ -17,8 +17,10 @@ from celers_worker.cli.output import age, count, printable, span
 from celers_worker.cli.top_look import Look
 
 if TYPE_CHECKING:
+    from celers_worker.core.failures import FailureGroup
     from celers_worker.store.direct import DirectStore
-    from celers_worker.store.overview import FailedKind, Overview, RunningTask
+    from celers_worker.store.overview import Overview
+    from celers_worker.store.running import RunningTask
 
 _TABLES = {
     "queues": ("queue", "due", "later", "runs", "dead", "oldest", "ends/s", "wait p95", "run p95"),
@@ -166,8 +168,8 @@ class Top(App[None]):
             ],
         )
         self._fill("running", [str(one.id) for one in seen.running], map(_running, seen.running))
-        keys = [str(one.newest) for one in seen.failures]
-        self._fill("failures", keys, map(_failed, seen.failures))
+        keys = [str(one.samples[0]) for one in seen.dead]
+        self._fill("failures", keys, map(_failed, seen.dead))
         self._write_line()
 
     def tell(self, text: str) -> None:
@@ -254,8 +256,9 @@ def _span(seconds: float | None) -> str:
 
 def _running(one: RunningTask) -> tuple[str, ...]:
     words = f"{one.name} (cancelling)" if one.cancelling else one.name
-    return words, str(one.id), one.queue, str(one.attempt), span(one.seconds), one.worker or ""
+    return words, str(one.id), one.queue, str(one.attempt), span(one.age), one.worker or ""
 
 
-def _failed(one: FailedKind) -> tuple[str, ...]:
-    return one.name, str(one.count), age(one.last_failed_at), one.message
+def _failed(one: FailureGroup) -> tuple[str, ...]:
+    told = f"{one.error_type}: {one.message}" if one.message else one.error_type
+    return one.name, str(one.dead), age(one.last_seen), told

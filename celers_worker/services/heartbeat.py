@@ -156,10 +156,11 @@ class Heartbeat(Service):
         self.events.emit(WorkerRegistered(self._identity.id))
 
     async def _publish(self) -> None:
-        """Say in the row what an order has made of the limits."""
-        concurrency = self._control.concurrency
-        if self._card.concurrency != concurrency:
-            card = replace(self._card, concurrency=concurrency, limits=self._control.limits)
+        """Say in the row what an order, or another configuration, has made of the limits."""
+        card = replace(
+            self._card, concurrency=self._control.concurrency, limits=self._control.limits
+        )
+        if card != self._card:
             await self._store.run(maintenance.publish, card)
             self._card = card
 

@@ -1,4 +1,4 @@
-"""The newest attempts that failed, with the tasks they belong to. Bounded work."""
+"""The newest attempts that failed, and the newest dead, in groups. Bounded work."""
 
 from __future__ import annotations
 
@@ -67,6 +67,38 @@ def report(
     ]
     groups = [one for one in grouped(runs) if fingerprint in (None, one.fingerprint)]
     return FailureReport(window=window, looked_at=len(rows), cut=len(rows) >= sample, groups=groups)
+
+
+def dead(transaction: Transaction, *, sample: int) -> list[FailureGroup]:
+    """The newest *sample* dead tasks, in groups by what each died of at last."""
+    rows = transaction.connection.execute(
+        select(
+            dead_letters.c.id,
+            dead_letters.c.task_name,
+            dead_letters.c.queue_name,
+            func.substr(dead_letters.c.error_message, 1, 4 * LONGEST).label("message"),
+            dead_letters.c.reason,
+            dead_letters.c.failed_at,
+        )
+        .order_by(dead_letters.c.failed_at.desc())
+        .limit(sample)
+    )
+    runs = []
+    for row in rows:
+        # As a failure is written: its type, a colon, and what it said.
+        error_type, _, message = (row.message or row.reason or "").strip().partition(": ")
+        runs.append(
+            FailedRun(
+                task=row.id,
+                name=row.task_name,
+                queue=row.queue_name,
+                error_type=error_type,
+                message=message,
+                failed_at=row.failed_at,
+                dead=True,
+            )
+        )
+    return grouped(runs)
 
 
 def _newest(transaction: Transaction, window: timedelta, sample: int) -> Sequence[Any]:

@@ -29,6 +29,7 @@ class RunningTask:
     attempt: int
     started_at: datetime | None
     age: float
+    cancelling: bool
 
 
 def tasks_of(transaction: Transaction, worker: str) -> list[RunningTask]:
@@ -41,7 +42,12 @@ def tasks_at(transaction: Transaction, workers: Sequence[str]) -> list[RunningTa
     return _running(transaction, tasks.c.worker_id.in_(workers))
 
 
-def _running(transaction: Transaction, *conditions: Any) -> list[RunningTask]:
+def oldest(transaction: Transaction, limit: int) -> list[RunningTask]:
+    """The tasks that run longest, whoever holds them."""
+    return _running(transaction, limit=limit)
+
+
+def _running(transaction: Transaction, *conditions: Any, limit: int = MOST) -> list[RunningTask]:
     rows = transaction.connection.execute(
         select(
             tasks.c.id,
@@ -51,11 +57,12 @@ def _running(transaction: Transaction, *conditions: Any) -> list[RunningTask]:
             tasks.c.retry_count,
             tasks.c.crash_count,
             tasks.c.started_at,
+            tasks.c.cancel_requested_at,
             sql.seconds_since(tasks.c.started_at).label("age"),
         )
         .where(tasks.c.state == statements.PROCESSING, *conditions)
         .order_by(tasks.c.started_at, tasks.c.id)
-        .limit(MOST)
+        .limit(limit)
     )
     return [
         RunningTask(
@@ -66,6 +73,7 @@ def _running(transaction: Transaction, *conditions: Any) -> list[RunningTask]:
             attempt=row.retry_count + row.crash_count + 1,
             started_at=row.started_at,
             age=max(float(row.age or 0.0), 0.0),
+            cancelling=row.cancel_requested_at is not None,
         )
         for row in rows
     ]

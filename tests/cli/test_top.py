@@ -82,7 +82,7 @@ class Screen(Terminal):
 def test_an_overview_holds_what_there_is(direct: DirectStore) -> None:
     rows.waiting(direct, 3, queue="emails")
     running = rows.running(direct, queue="emails")
-    for error in ("ValueError: one", "ValueError: two", "KeyError: 'x'"):
+    for error in ("ValueError: no order 17", "ValueError: no order 42", "KeyError: 'x'"):
         rows.dead(direct, error=error)
     rows.worker(direct, "send")
     direct.run(control.pause, "reports", "for a test")
@@ -95,7 +95,7 @@ def test_an_overview_holds_what_there_is(direct: DirectStore) -> None:
     assert [one.name for one in seen.workers] == ["mail-1"]
     [task] = seen.running
     assert (task.id, task.queue, task.worker, task.attempt) == (running, "emails", "worker-1", 1)
-    assert sorted((one.error, one.count) for one in seen.failures) == [
+    assert sorted((one.error_type, one.dead) for one in seen.dead) == [
         ("KeyError", 1),
         ("ValueError", 2),
     ]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,7 +26,7 @@ from celers_worker.observe.notify import Notifier
 from celers_worker.services.crew import Crew
 from celers_worker.services.poller import Poller
 from celers_worker.services.service import Service
-from celers_worker.store import schedules
+from celers_worker.store import make_direct_store, schedules, survey
 from tests.observe.listening import Systemd, systemd
 from tests.services.crews import configured
 from tests.waiting import eventually
@@ -226,6 +226,13 @@ async def test_it_is_ready_when_its_first_claim_was_answered(migrated_url: str) 
         assert seen.told.of("STOPPING") == ["1"]
 
 
+def limits_in_the_row(url: str) -> tuple[int, Mapping[str, int]]:
+    """What others see of the only worker: its concurrency, and the limits of its handlers."""
+    with make_direct_store(url) as direct:
+        [worker] = direct.run(survey.list_workers)
+    return worker.concurrency, (worker.limits or {})["handlers"]
+
+
 async def no_claim_is_under_way(poller: Poller) -> None:
     began = time.monotonic()
     poller.wake()
@@ -297,6 +304,8 @@ async def test_a_reload_changes_limits_and_schedules_and_drops_no_task(migrated_
             chosen = "limited"
             seen.worker.reload()
             assert seen.crew.permits.demand().handlers == {"work": 0}
+            seen.crew.heartbeat.wake()
+            await eventually(lambda: limits_in_the_row(migrated_url) == (4, {"work": 1}))
             go.set()
             await eventually(lambda: len(began) == 7)
             await eventually(lambda: seen.crew.settler.written == 7)

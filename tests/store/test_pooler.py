@@ -22,6 +22,9 @@ from celers_worker.store import (
     migrate,
     pruning,
 )
+from celers_worker.store.checkup import connections
+from celers_worker.store.checkup.thresholds import Thresholds
+from celers_worker.store.diagnosis import Severity
 from celers_worker.store.inspect import TaskFilter
 from tests import databases
 from tests.poolers import PgBouncer
@@ -199,6 +202,25 @@ async def test_one_that_swallows_our_settings_is_noticed(
         finally:
             await store.close()
     assert "statement_timeout is 0 ms" in told or 'pooler = "transaction"' in told
+
+
+def test_the_doctor_tells_of_one_that_nobody_has_named(
+    migrated_url: str, postgres_server: Server
+) -> None:
+    with (
+        PgBouncer(postgres_server, swallows=True) as pooler,
+        make_direct_store(pooler.url_of(migrated_url)) as direct,
+    ):
+        thresholds = Thresholds(asked=direct.options)
+        found = direct.run(lambda transaction: [*connections.examine(transaction, thresholds)])
+    [finding] = [one for one in found if "pooler" in one.what]
+    assert finding.severity is Severity.WARNING
+    assert 'pooler = "transaction"' in finding.mend
+
+
+def test_the_doctor_sees_no_pooler_where_there_is_none(direct: DirectStore) -> None:
+    thresholds = Thresholds(asked=direct.options)
+    assert not direct.run(lambda transaction: [*connections.examine(transaction, thresholds)])
 
 
 async def test_without_a_pooler_there_is_no_sign_of_one(

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from sqlalchemy import text
 
 from celers_worker.store import survey
+from celers_worker.store.base import StoreOptions
 from celers_worker.store.checkup.thresholds import Thresholds
 from celers_worker.store.diagnosis import Finding, error, warning
+from celers_worker.store.postgres import pooling
 from celers_worker.store.transaction import Transaction
 
 #: Besides its pool a worker holds connections for claims, settles, enqueues, LISTEN, and waiting.
@@ -16,7 +18,11 @@ HELD = 5
 
 
 def examine(transaction: Transaction, thresholds: Thresholds) -> Iterator[Finding]:
-    """Compare what one worker and all of them may open with what the server allows."""
+    """Compare what one worker and all of them may open with what the server allows.
+
+    And tell of a pooler that nobody has named.
+    """
+    yield from _unnamed_pooler(transaction, thresholds.asked)
     allowed = _allowed(transaction)
     if allowed is None:
         return
@@ -38,6 +44,17 @@ def examine(transaction: Transaction, thresholds: Thresholds) -> Iterator[Findin
             f"may have {allowed:,}",
             "When all are busy, workers or the application are refused a connection.",
             mend,
+        )
+
+
+def _unnamed_pooler(transaction: Transaction, asked: StoreOptions | None) -> Iterator[Finding]:
+    if asked is None or transaction.connection.dialect.name != "postgresql":
+        return
+    if (sign := pooling.sign_of_pooler(transaction, asked)) is not None:
+        yield warning(
+            f"a connection pooler seems to stand before the database: {sign}",
+            "In transaction mode no setting of a session lasts, nor LISTEN, nor what was prepared.",
+            '[database] pooler = "transaction", or connect past it',
         )
 
 

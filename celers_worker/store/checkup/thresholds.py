@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from celers_worker.store.base import StoreOptions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
@@ -12,6 +14,8 @@ class Thresholds:
 
     pool_size: int = 5
     """Connections of one worker's pool; it holds a few more, each for one purpose."""
+    asked: StoreOptions | None = None
+    """What connections were asked for; None: a pooler is known to stand between."""
     dead_rows: int = 100_000
     """Dead rows of the hot table, and ten times as many as live ones."""
     snapshot: timedelta = timedelta(minutes=10)
