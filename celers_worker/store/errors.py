@@ -61,7 +61,7 @@ _SQLSTATES = {
     Fault.REFUSED: ("28", "3D", "42", "0A"),
 }
 _MYSQL_CODES = {
-    Fault.CONFLICT: {1213, 1205, 1020, 1317},
+    Fault.CONFLICT: {1213, 1205, 1020, 1317, 1467},
     Fault.LOST: {0, 2002, 2003, 2006, 2013, 2055, 1927, 1152, 1053, 1158, 1159, 1160, 1161},
     Fault.BUSY: {1040, 1203, 1021, 1037, 1114, 1129, 1226, 3100},
     # 1047: a node of a Galera cluster that does not belong to it now.

@@ -34,6 +34,7 @@ CASES = [
     (Fault.CONFLICT, mysql(1213)),  # deadlock
     (Fault.CONFLICT, mysql(1205)),  # lock wait: only the statement was rolled back
     (Fault.CONFLICT, mysql(1020)),  # MariaDB's snapshot isolation
+    (Fault.CONFLICT, mysql(1467)),  # a deadlock over the counter of a table
     (Fault.CONFLICT, asyncmy.errors.OperationalError(1213, "no")),
     (Fault.CONFLICT, sqlite(sqlite3.SQLITE_LOCKED)),
     (Fault.LOST, psycopg.errors.AdminShutdown()),

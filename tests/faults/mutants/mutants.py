@@ -6,6 +6,7 @@ They exist only in the process of a test that asks for one by ``$CELERS_MUTANT``
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,17 @@ from sqlalchemy.types import Integer
 
 from celers_worker.core.errors import Unavailable
 from celers_worker.core.outcome import NOTHING, Settlement
-from celers_worker.services import children, heartbeat, isolation, permits, runner, settler
+from celers_worker.services import (
+    children,
+    heartbeat,
+    isolation,
+    permits,
+    poller,
+    runner,
+    settler,
+)
 from celers_worker.services import watchdog as watchdogs
-from celers_worker.store import lease_statements, settling, statements
+from celers_worker.store import lease_statements, maintenance, settling, statements
 from celers_worker.store.schema import tasks
 from celers_worker.worker import Worker
 
@@ -165,6 +174,28 @@ def crashes_not_counted() -> None:
 def suspects_among_the_others() -> None:
     """A task that may have killed its workers runs beside innocent ones."""
     isolation.Isolation.suspects = lambda self, task: False
+
+
+@mutant(
+    "tests/store/test_reap.py::"
+    "test_a_suspect_that_had_not_begun_is_not_blamed_for_the_end_of_its_worker"
+)
+def suspects_blamed_unbegun() -> None:
+    """Whoever was near when a worker died is guilty of it."""
+    maintenance._End.spares = lambda self, row: False
+
+
+@mutant(
+    "tests/services/test_poller.py::"
+    "test_a_claim_whose_answer_was_lost_is_given_back_and_claimed_again"
+)
+def lost_answers_of_claims_ignored() -> None:
+    """What a claim took whose answer never came stays with a worker that does not know of it."""
+
+    async def nothing(self: Any) -> None:
+        self._look_at = math.inf
+
+    poller.Poller._recover = nothing
 
 
 @mutant(
