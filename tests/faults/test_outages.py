@@ -145,7 +145,9 @@ def test_sessions_that_are_ended_all_the_time_are_opened_anew_and_none_is_left_b
     stage.board.injected("session ended by the server", stage.database, ended)
     stage.finished()
     assert [worker.process.poll() for worker in workers] == [None, None]
-    assert {run.attempt for run in stage.runs() if run.how == "end"} <= {1, 2}
+    # But for handlers whose own transaction was ended with its session: that is their failure.
+    others = [run for run in stage.runs() if run.task not in stage.paid]
+    assert {run.attempt for run in others if run.how == "end"} <= {1, 2}
     stage.direct.engine.dispose()
     # At rest a worker may have opened what it had not needed before: its pool, no more.
     assert sessions(private_server, stage.url) <= max(before, 2 * 10)
