@@ -25,6 +25,9 @@ from tests.store.watching import Touched, Watch, watch_of
 
 AROUND = 200_000
 BATCH = 100
+#: Pages that a look may touch more: a tree grows a level, and entries wait for a vacuum. To read
+#: what is around would be thousands.
+SOME = 50
 #: After so many executions PostgreSQL may keep one plan, made for the table as it was then.
 WARM_UP = 7
 
@@ -120,5 +123,5 @@ async def test_what_waits_and_what_is_done_costs_no_claim_sweep_or_settle_anythi
         for step, touched in (await live(watch)).items():
             assert touched.faults == [], f"{step}, with statistics of {known}"
             assert touched.sorted <= BATCH, f"{step}, {known}"
-            assert touched.pages <= 2 * bare[step].pages, f"{step}, {known}"
+            assert touched.pages <= 2 * bare[step].pages + SOME, f"{step}, {known}"
             assert touched.rows <= watch.limit(BATCH, bare[step]), f"{step}, {known}"
