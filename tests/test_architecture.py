@@ -90,3 +90,14 @@ def test_there_are_few_public_names_and_each_of_them_exists() -> None:
     assert len(names) <= MOST_PUBLIC_NAMES
     assert sorted(set(names)) == sorted(names)
     assert all(getattr(celers_worker, name) is not None for name in names)
+
+
+def test_a_worker_on_postgresql_loads_no_second_driver() -> None:
+    """psycopg is for callers without a loop, and takes 10 MiB."""
+    code = (
+        "import sys, celers_worker.cli.worker, celers_worker.process, celers_worker.worker;"
+        "from celers_worker.store import make_store;"
+        "make_store('postgresql://celers@localhost/celers');"
+        "sys.exit('psycopg' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -14,7 +14,7 @@ from celers_worker.store.direct import DirectStore
 from celers_worker.store.ended import EndedPause
 from celers_worker.store.postgres import pooling
 from celers_worker.store.postgres.connecting import whichever_writes
-from celers_worker.store.postgres.ended import PostgresEndedPause
+from celers_worker.store.postgres.ended_direct import PostgresEndedPause
 from celers_worker.store.postgres.session import as_options, settings_of, without_settings
 from celers_worker.store.postgres.transaction import PostgresTransaction
 from celers_worker.store.tls import tls_of, without_tls

@@ -51,9 +51,13 @@ class HeldConnection:
         deadline: float,
         settings: Mapping[str, str] | None = None,
         prepare: Callable[[Any], Awaitable[None]] | None = None,
+        arrays: Sequence[str] = (),
         local: Mapping[str, str] | None = None,
     ) -> None:
         """*prepare* is given each new connection of asyncpg.
+
+        *arrays*: types of which it will send arrays. asyncpg asks the server what those are, for
+        7 ms; it may as well do that before anybody waits for the first statement.
 
         *local*: nothing lasts in a session, so these and *settings* are of each transaction.
         """
@@ -63,6 +67,8 @@ class HeldConnection:
         self._within = Deadline(deadline, self._cut)
         self._settings = settings or {}
         self._prepare = prepare
+        binds = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(arrays, 1))
+        self._ask_for_arrays = (f"SELECT {binds}", *[None] * len(arrays)) if arrays else None
         self._begin = (
             None if local is None else f"BEGIN; {pooling.local({**local, **self._settings})}"
         )
@@ -70,12 +76,27 @@ class HeldConnection:
         self._connection: AsyncConnection | None = None
         self._raw: Any = None
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as anybody has noticed."""
+        return self._raw is not None
+
+    async def connect(self) -> None:
+        """Connect before the first statement. Raises StoreError."""
+        async with self._lock:
+            try:
+                await self._connect_once()
+            except BaseException as error:  # raised again
+                await self._drop()
+                if isinstance(error, Exception):
+                    raise_translated(error, self._name)
+                raise
+
     async def fetch(self, statement: Compiled, **values: Any) -> list[Any]:
         """Run one statement, which commits by itself. Raises StoreError."""
         async with self._lock:
             try:
-                if self._raw is None or self._raw.is_closed():
-                    await bounded(self._connect(), self._deadline, abandon=self._cut)
+                await self._connect_once()
                 with self._within:
                     return await self._fetch(statement, values)
             except BaseException as error:  # raised again: the connection's state is unknown
@@ -101,6 +122,10 @@ class HeldConnection:
         await self._raw.execute("COMMIT")
         return rows
 
+    async def _connect_once(self) -> None:
+        if self._raw is None or self._raw.is_closed():
+            await bounded(self._connect(), self._deadline, abandon=self._cut)
+
     async def _connect(self) -> None:
         await self._drop()  # the server may have ended the last one while nobody looked
         connection = await self._engine().connect()
@@ -111,6 +136,8 @@ class HeldConnection:
             await self._raw.execute(script)
         if self._prepare is not None:
             await self._prepare(self._raw)
+        if self._ask_for_arrays is not None and self._begin is None:
+            await self._raw.fetch(*self._ask_for_arrays)
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

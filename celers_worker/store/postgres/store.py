@@ -84,8 +84,10 @@ class PostgresStore(Store):
         self._tls = tls_of(url)
         _ = self._tls.context  # a file that cannot be used is told of now
         # Three that never wait for each other: a long settle must not hold up a claim.
-        self._claims = self._hold(prepare=send_instants_as_numbers)
-        self._settles = self._hold()
+        self._claims = self._hold(
+            prepare=send_instants_as_numbers, arrays=("integer", "timestamptz", "varchar")
+        )
+        self._settles = self._hold(arrays=("uuid", "bigint"))
         self._enqueues = self._hold()
         self._grouping = Grouping(self._add)
         self._upkeep_due, self._asked_at = UpkeepDue(), -math.inf
@@ -105,6 +107,8 @@ class PostgresStore(Store):
 
     async def claim(self, worker: str, demand: Demand) -> list[Task]:
         """One statement for all levels of all queues."""
+        if not self._settles.connected:  # who claims will settle, and should not wait then
+            await self._settles.connect()
         announced = self._listening.take_queues()
         self._listening.served = demand.queues if demand.others is None else None
         if self.levels.stale(demand):
@@ -174,13 +178,18 @@ class PostgresStore(Store):
 
     # --- inside ---
 
-    def _hold(self, prepare: Callable[[Any], Awaitable[None]] | None = None) -> HeldConnection:
+    def _hold(
+        self,
+        prepare: Callable[[Any], Awaitable[None]] | None = None,
+        arrays: Sequence[str] = (),
+    ) -> HeldConnection:
         return HeldConnection(
             lambda: self.engine,
             name=self.name,
             deadline=self.options.call_timeout.total_seconds(),
             settings=_WALK_THE_INDEX,
             prepare=prepare,
+            arrays=arrays,
             local=pooling.limits(self.options) if self.options.pooled else None,
         )
 
