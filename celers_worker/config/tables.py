@@ -106,7 +106,7 @@ class WorkerSettings(Table, frozen=True):
     max_crashes: Annotated[int, Whole(1, MAX_RETRIES_LIMIT)] = 3
     loop_deadline: Annotated[timedelta, _POSITIVE] = timedelta(minutes=5)
     settle_interval: Annotated[timedelta, _ANY] = timedelta(milliseconds=2)
-    settle_batch: Annotated[int, Whole(1, 10_000)] = 1_000
+    settle_batch: Annotated[int, Whole(1, 10_000)] = 2_000
 
 
 class ExecutorSettings(Table, frozen=True):
