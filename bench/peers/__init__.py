@@ -6,9 +6,9 @@ The rules, which are the same for all:
   ``requirements.txt``. They are set up as their documentation advises for throughput, in one way
   for all scenarios (``node/`` and ``python/`` say how); so is ours, as docs/performance.md
   advises, and it archives each task.
-- PostgreSQL is private, has its defaults and waits for the disk. Each scenario has a new database,
-  a checkpoint behind it, and its rows counted (ANALYZE) before it is drained. Celery has a private
-  Redis with an append-only file.
+- PostgreSQL is private, has its defaults and waits for the disk; the files of its log exist, as
+  they do after an hour of work. Each scenario has a new database, a checkpoint behind it, and its
+  rows counted (ANALYZE) before it is drained. Celery has a private Redis with an append-only file.
 - A task carries a number and does nothing. All are enqueued before a drain. A lock on the table
   holds every worker process at its first claim; a drain is the time from the lock's release until
   no task is left unsettled in the table. So no start of an interpreter is in it, and every

@@ -1,4 +1,8 @@
-"""The PostgreSQL that the contestants share: its defaults, waiting for the disk, and its cost."""
+"""The PostgreSQL that the contestants share: its defaults, waiting for the disk, and its cost.
+
+It keeps the files of its log, as a server does that has run for an hour. A new one waits 80 ms for
+each 16 MB, once or twice in a drain of half a second; which queue that hits, chance decides.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,8 @@ from tests.servers import PostgresServer
 LOOK, PATIENCE = 0.005, 900.0
 #: Seconds for which no further session came to wait for the gate: all have arrived.
 ARRIVED, ARRIVAL = 0.5, 30.0
+#: Of 16 MB each: as much as any scenario writes.
+FILES = 100
 
 
 class Postgres:
@@ -59,6 +65,17 @@ class Place:
     _watching: psycopg.Connection[Any]
     _gate: psycopg.Connection[Any]
     _postmaster: int
+
+    def fill_log(self) -> None:
+        """Write and keep as many files of the log as there will be written between checkpoints."""
+        for name, value in (("min_wal_size", "2GB"), ("max_wal_size", "4GB")):
+            self._watching.execute(
+                sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value)
+            )
+        self._watching.execute("SELECT pg_reload_conf()")
+        for _ in range(FILES):
+            self._watching.execute("SELECT pg_logical_emit_message(false, 'bench', 'a file')")
+            self._watching.execute("SELECT pg_switch_wal()")
 
     def settle_down(self) -> None:
         """Count the rows, as autovacuum does within a minute: not in the middle of a drain."""
@@ -148,4 +165,7 @@ def _value(connection: psycopg.Connection[Any], question: str, parameters: Any =
 def postgres() -> Iterator[Postgres]:
     """A block in which there is a server."""
     with PostgresServer(durable=True) as server:
-        yield Postgres(server)
+        made = Postgres(server)
+        with made.place() as place:
+            place.fill_log()
+        yield made
