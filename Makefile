@@ -20,7 +20,7 @@ PACKAGE := .venv/.package
 DEVELOPMENT := .venv/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install servers test test-sqlite faults faults-full lint format sql bench bench-plots bench-peers audit man build ci clean
+.PHONY: help demo install servers test test-sqlite faults faults-full lint format sql bench bench-plots dashboard-plot bench-peers audit man build ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench: $(DEVELOPMENT) servers ## Measure, on private servers (BENCH_ARGS='--all 
 bench-plots: $(DEVELOPMENT) ## Draw docs/plots (FIGURES='FILE ...' that bench --json wrote)
 	$(PIP) install --group bench
 	$(BIN)/python -m bench.plots $(FIGURES)
+
+dashboard-plot: $(DEVELOPMENT) servers ## Draw the dashboard of a real worker into docs/plots
+	$(PIP) install --group bench
+	$(BIN)/python -m bench.dashboard
 
 bench-peers: $(DEVELOPMENT) servers ## Measure other queues beside ours, installed in .bench-peers
 	$(BIN)/python -m bench.peers

@@ -21,7 +21,7 @@ from bench.database import PRODUCTS
 #: Told apart without red and green.
 _COLOURS = {"postgres": "#336791", "mysql": "#c0765a", "sqlite": "#7a9a3a"}
 _QUIET, _INK = "#9a9a9a", "#333333"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "font.family": "sans-serif",
     "font.size": 10,
@@ -60,7 +60,7 @@ def main() -> int:
     curves = read(arguments.files)
     arguments.to.mkdir(parents=True, exist_ok=True)
     drawn = 0
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for name, plot in PLOTS.items():
             figure = plot(curves)
             if figure is not None:
