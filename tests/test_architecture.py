@@ -92,12 +92,12 @@ def test_there_are_few_public_names_and_each_of_them_exists() -> None:
     assert all(getattr(celers_worker, name) is not None for name in names)
 
 
-def test_a_worker_on_postgresql_loads_no_second_driver() -> None:
-    """psycopg is for callers without a loop, and takes 10 MiB."""
+def test_a_worker_on_postgresql_loads_nothing_that_it_does_not_need() -> None:
+    """psycopg is for callers without a loop, and takes 10 MiB; rich is for tables, and takes 4."""
     code = (
         "import sys, celers_worker.cli.worker, celers_worker.process, celers_worker.worker;"
         "from celers_worker.store import make_store;"
         "make_store('postgresql://celers@localhost/celers');"
-        "sys.exit('psycopg' in sys.modules)"
+        "sys.exit('psycopg' in sys.modules or 'rich' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

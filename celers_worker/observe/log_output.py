@@ -40,7 +40,11 @@ def configure_logs(
     if console:
         processors += [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=output.isatty(), pad_event_to=0),
+            structlog.dev.ConsoleRenderer(
+                colors=output.isatty(),
+                pad_event_to=0,
+                exception_formatter=structlog.dev.plain_traceback,  # the others show locals
+            ),
         ]
     else:
         if worker is not None:
