@@ -35,6 +35,8 @@ from tests.servers import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 SECONDS, KILLED_AFTER = 180.0, 120.0
+#: Grafana's names of units.
+UNITS = {"short": "", "none": "", "ops": "a second", "percent": "%"}
 #: Of a figure, in columns and inches.
 COLUMNS, WIDTH, HEIGHT = 4, 3.2, 2.0
 
@@ -76,9 +78,9 @@ def main() -> int:
         with make_direct_store(url) as store:
             migrate.upgrade(store)
         panels = asyncio.run(_watch(url, program, Path(folder)))
-    file = ROOT / "docs" / "plots" / "dashboard.svg"
+    file = ROOT / "docs" / "plots" / "dashboard.png"
     with mpl.rc_context(STYLE):
-        _draw(panels).savefig(file, metadata={"Date": None})
+        _draw(panels).savefig(file, dpi=110)
     print(file.relative_to(ROOT))
     return 0
 
@@ -163,7 +165,8 @@ def _draw(panels: Sequence[Panel]) -> Figure:
 def _draw_panel(place: Axes, panel: Panel) -> None:
     for name, points in panel.lines:
         place.plot(*zip(*points, strict=True), label=name[:18], linewidth=1.2)
-    place.set_title(f"{panel.title}, {panel.unit}" if panel.unit else panel.title, fontsize=9)
+    unit = UNITS.get(panel.unit, panel.unit)
+    place.set_title(f"{panel.title}, {unit}" if unit else panel.title, fontsize=9)
     place.set_xlim(0, SECONDS)
     place.set_ylim(bottom=0)
     place.tick_params(labelsize=7)
