@@ -25,5 +25,6 @@ figures       what a scenario measures, and its units
 report        the machine, the table, the JSON file
 curves        the points of curves in such files
 plots         `python -m bench.plots`: draws them
+dashboard     `python -m bench.dashboard`: the dashboard of a real worker     mixed    its tasks
 peers         the same work by other queues
 """

@@ -10,7 +10,6 @@ import asyncio
 import json
 import math
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -25,8 +24,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.mixed import app, render, send
 from bench.plots import STYLE
-from celers_worker import Celers, backoff
 from celers_worker.config import load_config
 from celers_worker.store import make_direct_store, migrate
 from tests.processes import children
@@ -39,24 +38,6 @@ SECONDS, KILLED_AFTER = 180.0, 120.0
 UNITS = {"short": "", "none": "", "ops": "a second", "percent": "%"}
 #: Of a figure, in columns and inches.
 COLUMNS, WIDTH, HEIGHT = 4, 3.2, 2.0
-
-app = Celers()
-
-
-@app.task(queue="emails", backoff=backoff.fixed("2s"))
-async def send(wave: float) -> None:
-    """Fail the more often, the more there is to do."""
-    await asyncio.sleep(random.uniform(0.01, 0.08))
-    if random.random() < 0.02 + 0.05 * wave:
-        raise ConnectionError("the mail server does not answer")
-
-
-@app.task(queue="reports", concurrency=8, max_retries=0)
-async def render() -> None:
-    """Take its time, and fail now and then for good."""
-    await asyncio.sleep(random.lognormvariate(-1.0, 0.5))
-    if random.random() < 0.01:
-        raise ValueError("no such customer")
 
 
 class Panel(NamedTuple):
@@ -104,7 +85,7 @@ async def _watch(url: str, program: str, folder: Path) -> list[Panel]:
 def _worker(url: str, port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "celers_worker", "worker", "-A", "bench.dashboard:app"),
+            *(sys.executable, "-m", "celers_worker", "worker", "-A", "bench.mixed:app"),
             *("--processes", "2", "--concurrency", "20", "--metrics-port", str(port)),
         ],
         cwd=ROOT,
