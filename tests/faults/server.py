@@ -165,10 +165,10 @@ def may_mount(folder: Path) -> bool:
 def filled_up(folder: Path) -> Iterator[None]:
     """Leave no room in the file system of *folder* until the end of the block."""
     ballast = folder / "ballast"
-    with ballast.open("wb") as file, contextlib.suppress(OSError):
+    # Without a buffer: what is left in one is written again at the end, which fails once more.
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"\0" * (1 << 16))
-            file.flush()
     try:
         yield
     finally:

@@ -23,7 +23,7 @@ from tests.waiting import eventually_sync
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("disks")]
 
 #: What a server writes before it has a table, and some room besides.
-MEGABYTES = {"postgres": 120, "mysql": 450, "sqlite": 12}
+MEGABYTES = {"postgres": 120, "mysql": 300, "sqlite": 12}
 SERVERS: dict[str, type[PrivateServer]] = {"postgres": PostgresServer, "mysql": MariaDBServer}
 
 

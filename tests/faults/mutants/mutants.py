@@ -38,14 +38,17 @@ class Mutant:
 
     breaks: Callable[[], None]
     caught_by: str
+    database: str = "sqlite"
 
 
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(caught_by: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+def mutant(
+    caught_by: str, database: str = "sqlite"
+) -> Callable[[Callable[[], None]], Callable[[], None]]:
     def add(breaks: Callable[[], None]) -> Callable[[], None]:
-        MUTANTS[breaks.__name__] = Mutant(breaks, caught_by)
+        MUTANTS[breaks.__name__] = Mutant(breaks, caught_by, database)
         return breaks
 
     return add
@@ -187,7 +190,8 @@ def suspects_blamed_unbegun() -> None:
 
 @mutant(
     "tests/services/test_poller.py::"
-    "test_a_claim_whose_answer_was_lost_is_given_back_and_claimed_again"
+    "test_a_claim_whose_answer_was_lost_is_given_back_and_claimed_again",
+    database="postgres",  # no answer is lost on the way to a file
 )
 def lost_answers_of_claims_ignored() -> None:
     """What a claim took whose answer never came stays with a worker that does not know of it."""

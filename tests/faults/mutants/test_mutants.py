@@ -14,7 +14,7 @@ from tests.faults.mutants.mutants import MUTANTS
 FAILED = 1
 
 
-def run(mutant: str, *tests: str) -> subprocess.CompletedProcess[str]:
+def run(mutant: str, database: str, *tests: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *(
@@ -24,7 +24,7 @@ def run(mutant: str, *tests: str) -> subprocess.CompletedProcess[str]:
                 "-q",
                 "-x",
                 "--db",
-                "sqlite",
+                database,
                 "-p",
                 "no:cacheprovider",
             ),
@@ -39,14 +39,16 @@ def run(mutant: str, *tests: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(300)
-def test_the_whole_worker_passes_what_the_mutants_fail() -> None:
-    ended = run("", *(mutant.caught_by for mutant in MUTANTS.values()))
+@pytest.mark.parametrize("database", sorted({one.database for one in MUTANTS.values()}))
+def test_the_whole_worker_passes_what_the_mutants_fail(database: str) -> None:
+    tests = [one.caught_by for one in MUTANTS.values() if one.database == database]
+    ended = run("", database, *tests)
     assert ended.returncode == 0, ended.stdout
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_worker_is_noticed(name: str) -> None:
-    ended = run(name, MUTANTS[name].caught_by)
+    ended = run(name, MUTANTS[name].database, MUTANTS[name].caught_by)
     assert ended.returncode == FAILED, f"the mutant {name} survived:\n{ended.stdout}"
     # By the test itself, not because the mutant cannot even be imported.
     test = MUTANTS[name].caught_by.rpartition("::")[2]
