@@ -29,10 +29,15 @@ def keep(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMa
     context = run_here()
     if context is not None:
         text = redacted(_text(entry))
-        if isinstance(logger, logging.Logger):
+        if isinstance(logger, logging.Logger) and logger.isEnabledFor(_number(method)):
             _just_kept.text = str(entry.get("event", ""))
         context.keep_line(str(entry.get("level") or method), text)
     return entry
+
+
+def _number(method: str) -> int:
+    """The standard library's number of a level, by the method that logs at it."""
+    return logging.getLevelNamesMapping().get(method.upper(), logging.ERROR)
 
 
 class KeepingHandler(logging.Handler):

@@ -19,7 +19,7 @@ URL = f"postgresql://shop:{PASSWORD}@db.example.org/shop?sslpassword=anotherone"
 
 @pytest.fixture(autouse=True)
 def knowing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(redaction, "_known", set())
+    monkeypatch.setattr(redaction, "_known", ())
     hide_secrets_of(URL)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
