@@ -470,12 +470,18 @@ async def test_a_thread_that_ends_in_its_grace_without_having_looked_has_done_it
         finish.wait(10)
         return "done"
 
+    async def coroutine() -> None:
+        await asyncio.Event().wait()
+
     desk.app.task(name="work")(handler)
+    desk.app.task(name="other")(coroutine)
     desk.start(task := a_task())
+    desk.start(other := a_task("other"))
     await eventually(runs.is_set)
     desk.runner.stop_all("the worker is stopping")
-    await asyncio.sleep(0)
-    assert not desk.outcomes, "it would run elsewhere while it runs here"
+    # The coroutine has been told, and so has the thread: it would run elsewhere while it runs here.
+    await eventually(lambda: desk.outcomes)
+    assert [one.task for one in desk.outcomes] == [other]
     finish.set()
     await eventually(desk.is_idle)
     assert desk.outcome(task) == out.Completed(b'"done"')

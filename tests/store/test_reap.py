@@ -183,6 +183,7 @@ async def test_a_suspect_that_is_claimed_again_has_to_be_marked_again(store, dir
     worker = await start_worker(store, "w3", isolates=True)
     task = await claim_one(store, worker)
     assert await store.run(maintenance.mark_suspect, worker, task)
+    assert await store.run(maintenance.mark_suspect, worker, task), "its first answer was lost"
     assert await settle(store, task, BROKEN, worker)
     await claim_one(store, worker)
     await lose_worker(store, worker)
