@@ -115,4 +115,4 @@ def _move(transaction: Transaction, target: Any, ids: Sequence[UUID], **changed:
     statement = statements.move(tasks, target, **changed)
     statement.select = statement.select.where(tasks.c.id.in_(ids))  # type: ignore[union-attr]  # from_select set it
     transaction.connection.execute(statement)
-    transaction.connection.execute(statements.DELETE_TASKS, {"ids": list(ids)})
+    transaction.delete(ids)

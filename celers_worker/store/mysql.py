@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import URL, Select, text
 
@@ -34,10 +36,25 @@ def session(options: StoreOptions) -> str:
     return f"{_SESSION} /*M!100300 , idle_transaction_timeout = {silence} */"
 
 
+#: From the ids to their rows. A plain DELETE reads a small table from end to end whatever hint it
+#: gets, waits for each row that another worker has locked, and many settles met a deadlock.
+DELETE_TASKS = text(
+    "DELETE celers_tasks FROM JSON_TABLE(:ids, '$[*]' COLUMNS"
+    " (id CHAR(36) CHARACTER SET ascii COLLATE ascii_general_ci PATH '$')) AS gone"
+    " STRAIGHT_JOIN celers_tasks FORCE INDEX (PRIMARY) ON celers_tasks.id = gone.id"
+)
+
+
 class MySQLTransaction(Transaction):
     """A transaction on MySQL or MariaDB."""
 
     isolation = ISOLATION
+
+    def delete(self, ids: Sequence[UUID]) -> None:
+        """Row by row, by primary key."""
+        if ids:
+            given = json.dumps([str(task_id) for task_id in ids])
+            self.connection.execute(DELETE_TASKS, {"ids": given})
 
     def insert(self, tasks: Sequence[NewTask], *, unless_known: bool) -> None:
         """Ask for the time first: with expressions in VALUES, each row would be a round trip."""

@@ -12,7 +12,7 @@ from celers_worker.store.schema import HEAD, VERSION_TABLE
 #: SKIP LOCKED, RETURNING and recursive CTEs decide.
 OLDEST = {
     "PostgreSQL": (12,),
-    "MySQL": (8, 0, 1),
+    "MySQL": (8, 0, 4),
     "MariaDB": (10, 6),
     "SQLite": (3, 35),
 }

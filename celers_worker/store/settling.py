@@ -97,8 +97,7 @@ class Settling:
         if keep:
             self._transaction.move_to_archive(ids, TaskState.COMPLETED)
         else:
-            for chunk in chunks(ids):
-                self._transaction.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
+            self._transaction.delete(ids)
 
     def _keep_results(self, group: Sequence[tuple[Task, Completed | Dead]]) -> None:
         """Keep values that were returned, and failures; with no time to be kept, not even once."""

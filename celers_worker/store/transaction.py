@@ -64,9 +64,12 @@ class Transaction:
         keyed = [task for task in fresh if task.unique_key is not None]
         if capacities:
             check_room(self.connection, fresh, capacities)
-        found = UniqueEnqueue(self, repeated=repeated).add(keyed) if keyed else {}
+        unique = UniqueEnqueue(self, repeated=repeated)
+        unique.add_refusable(keyed)
+        # Before those that only meet a key: what MySQL then locks stands in the way of any insert.
         for chunk in chunks(plain):
             self.insert(chunk, unless_known=repeated)
+        found = unique.add(keyed)
         self.announce({task.queue for task in fresh if not task.delay and task.at is None})
         return [found.get(task.id) or Enqueued(task.id) for task in tasks]
 
@@ -176,7 +179,7 @@ class Transaction:
         """Move rows to the dead letter queue; nobody who waits for them is told."""
         values = {"message": message, "why": reason[:255], "failed": failed, "crashed": crashed}
         self.connection.execute(statements.BURY, {"ids": list(ids), **values})
-        self.connection.execute(statements.DELETE_TASKS, {"ids": list(ids)})
+        self.delete(ids)
 
     def record_attempts(self, attempts: Sequence[FailedAttempt]) -> None:
         """Keep what attempts failed of; told the same a second time, nothing happens."""
@@ -210,6 +213,11 @@ class Transaction:
         """Move rows to the archive; nobody who waits for them is told."""
         for chunk in chunks(ids):
             self.connection.execute(statements.ARCHIVE[state], {"ids": chunk, "message": message})
+        self.delete(ids)
+
+    def delete(self, ids: Sequence[UUID]) -> None:
+        """Delete rows, whose tasks are elsewhere by now, or are wanted nowhere."""
+        for chunk in chunks(ids):
             self.connection.execute(statements.DELETE_TASKS, {"ids": chunk})
 
     # --- inside ---

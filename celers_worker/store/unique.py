@@ -15,7 +15,7 @@ from celers_worker.core.duration import LONGEST
 from celers_worker.core.errors import Unavailable, UniqueKeyTaken
 from celers_worker.core.task import Enqueued, NewTask, TaskState
 from celers_worker.core.uniqueness import OnConflict, Uniqueness
-from celers_worker.store import statements, unique_statements
+from celers_worker.store import unique_statements
 from celers_worker.store.values import chunks, new_values
 
 #: Every round means that a task with the key ended, so this is only there against the unthinkable.
@@ -34,8 +34,8 @@ class UniqueEnqueue:
         self._repeated = repeated
         self._found: dict[UUID, Enqueued] = {}
 
-    def add(self, tasks: Sequence[NewTask]) -> dict[UUID, Enqueued]:
-        """Add each task, or find or replace the one that has its key.
+    def add_refusable(self, tasks: Sequence[NewTask]) -> None:
+        """Add those that say more than their key, or find or replace the one that has it.
 
         Raises UniqueKeyTaken; then nothing has been added.
         """
@@ -48,31 +48,36 @@ class UniqueEnqueue:
         except UniqueKeyTaken:
             self._take_back(tasks)
             raise
-        self._add_simple([task for task in tasks if task.uniqueness is None])
-        return self._found
 
-    def _add_simple(self, tasks: Sequence[NewTask]) -> None:
-        """Insert each task, or find the one that has its key."""
-        missing = sorted(tasks, key=lambda task: task.unique_key or "")
+    def add(self, tasks: Sequence[NewTask]) -> dict[UUID, Enqueued]:
+        """Add those that have nothing but a key, or find the one that has it.
+
+        Returns what became of all, of those that ``add_refusable`` added too.
+        """
+        missing = [task for task in tasks if task.uniqueness is None]
+        missing.sort(key=lambda task: task.unique_key or "")
         for _ in range(ROUNDS):
             if not missing:
-                return
+                return self._found
             for chunk in chunks(missing):
                 self._transaction.insert(chunk, unless_known=True)
-            owners = {row.unique_key: row.id for row in self._owners(_keys(missing))}
-            windows = self._windows(_keys(missing))
-            beaten = []
-            for task in missing:
-                owner = owners.get(task.unique_key)
-                holder = windows.get(task.unique_key)
-                if owner == task.id and holder not in (None, task.id):
-                    beaten.append(task.id)
-                    owner = holder
-                if owner is not None:
-                    self._found[task.id] = Enqueued(owner, existing=owner != task.id)
-            self._delete(beaten)
+            self._look_for_owners(missing)
             missing = [task for task in missing if task.id not in self._found]
         raise _changed_hands(missing[0])
+
+    def _look_for_owners(self, tasks: Sequence[NewTask]) -> None:
+        owners = {row.unique_key: row.id for row in self._owners(_keys(tasks))}
+        windows = self._windows(_keys(tasks))
+        beaten = []
+        for task in tasks:
+            owner = owners.get(task.unique_key)
+            holder = windows.get(task.unique_key)
+            if owner == task.id and holder not in (None, task.id):
+                beaten.append(task.id)
+                owner = holder
+            if owner is not None:
+                self._found[task.id] = Enqueued(owner, existing=owner != task.id)
+        self._transaction.delete(beaten)
 
     def _add_one(self, task: NewTask, how: Uniqueness) -> Enqueued:
         if self._repeated and self._window(task) == task.id:
@@ -92,7 +97,7 @@ class UniqueEnqueue:
             if owner.id == task.id:
                 if holder is None:
                     return Enqueued(task.id)
-                self._delete([task.id])
+                self._transaction.delete([task.id])
                 return self._met(task, how, holder)
             self._free_window(task)
             if (met := self._resolve(task, how, owner, holder)) is not None:
@@ -175,14 +180,10 @@ class UniqueEnqueue:
             for row in self._connection.execute(query, {"keys": chunk})
         ]
 
-    def _delete(self, ids: Sequence[UUID]) -> None:
-        for chunk in chunks(ids):
-            self._connection.execute(statements.DELETE_TASKS, {"ids": chunk})
-
     def _take_back(self, tasks: Sequence[NewTask]) -> None:
         """Leave nothing behind in a transaction that goes on: the application's own."""
         added = [one.id for one in self._found.values() if not one.existing]
-        self._delete(added)
+        self._transaction.delete(added)
         for chunk in chunks([task for task in tasks if task.id in added]):
             values = {"keys": _keys(chunk), "ids": [task.id for task in chunk]}
             self._connection.execute(unique_statements.FREE_WINDOWS, values)

@@ -7,6 +7,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from celers_worker.app.declared import Call
 from celers_worker.core.errors import StoreError
 from celers_worker.selftest.checker import judge
 from celers_worker.selftest.evidence import Evidence, Run, Verdict, runs_of
-from celers_worker.store import DirectStore, history
+from celers_worker.store import DirectStore, StoreOptions, history, make_direct_store
 from celers_worker.store.evidence import recorded
 from celers_worker.store.transaction import Transaction
 from tests.e2e.project import QUICK, Project, WorkerProcess
@@ -31,6 +32,9 @@ from tests.waiting import eventually_sync
 LEASE, REAP = 3.0, 0.5
 #: A machine with nothing else to do needs a tenth of it; it is no promise, only an end of waiting.
 PATIENCE = 90.0
+
+
+_PATIENT = StoreOptions(call_timeout=timedelta(minutes=2))
 
 
 @dataclass
@@ -71,6 +75,8 @@ class Stage(Project):
             "CELERS_DATABASE_URL": self.address or self.url,
             "CELERS_DATABASE_CALL_TIMEOUT": "3s",
             "CELERS_DATABASE_CONNECT_TIMEOUT": "2s",
+            # Where workers die all the time, three of them die with one task by chance.
+            "CELERS_WORKER_MAX_CRASHES": "20",
             NOTES: str(self.notes),
         }
         return found if crash is None else {**found, VARIABLE: str(crash)}
@@ -169,8 +175,12 @@ class Stage(Project):
         self.freeze(worker)
 
     def finished(self, within: float = PATIENCE) -> None:
-        """Wait until no task is left, with as many workers as there are."""
-        eventually_sync(lambda: self.left() == 0, within=within)
+        """Wait until no task is left, with as many workers as there are.
+
+        *within* is for half of those that are left, and again for half of the rest.
+        """
+        while left := self.left():
+            eventually_sync(lambda half=left // 2: self.left() <= half, within=within)
 
     def settle_up(self, within: float = PATIENCE) -> Verdict:
         """Let a healthy worker finish what is left, and judge. Raises AssertionError."""
@@ -187,7 +197,9 @@ class Stage(Project):
             if what in ("sent", "acknowledged"):
                 accounts = self.sent if what == "sent" else self.acknowledged
                 accounts.update(map(UUID, ids))
-        found = self.direct.run(recorded, QUEUE)
+        # To read a hundred thousand rows takes longer than a producer waits.
+        with make_direct_store(self.url, _PATIENT) as patient:
+            found = patient.run(recorded, QUEUE)
         evidence = Evidence(
             recorded=found,
             runs=self.runs(),

@@ -18,10 +18,11 @@ from celers_worker.core.task import Demand, Task
 from celers_worker.store import Store, inspect, maintenance, make_store
 from celers_worker.store.inspect import TaskFilter
 from tests.faults import handlers
-from tests.faults.conftest import IMPATIENT, Play, Scale
+from tests.faults.conftest import Play, Scale
 from tests.faults.stage import Stage
 from tests.faults.test_storms import SEED
 from tests.store.steps import worker_card
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("crash points")]
 
@@ -100,7 +101,7 @@ class Caller:
 
 async def storm(stage: Stage, chance: random.Random, rounds: int) -> int:
     """Disturb so many calls; how many of them were cancelled."""
-    store = make_store(stage.url, IMPATIENT)
+    store = make_store(stage.url)
     await store.open()
     await store.run(maintenance.register, worker_card(WORKER), LEASE)
     caller = Caller(stage, store, chance)
@@ -113,6 +114,7 @@ async def storm(stage: Stage, chance: random.Random, rounds: int) -> int:
         if number % 20 == 19:  # what is cancelled now and then works in between
             await caller.undisturbed(chance.choice(calls))
     await caller.finish()
+    await eventually(lambda: store.pool is None or store.pool.in_use <= store.held)
     await store.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}, "a call goes on after its end"
     return caller.cancelled

@@ -60,7 +60,7 @@ def test_a_snapshot_that_somebody_holds_keeps_nobody_from_working(
         )
         held.execute("SELECT count(*) FROM celers_tasks")
         stage.hire("--concurrency", "20").ready()
-        for _ in range(scale(5, 100)):
+        for _ in range(scale(5, 250)):
             stage.send([handlers.work.call() for _ in range(200)])
         stage.finished()
         held.execute("ROLLBACK")

@@ -38,7 +38,7 @@ def test_connections_that_break_hang_or_fall_silent_lose_nothing(
     stage: Stage, proxy: Proxy, scale: Scale
 ) -> None:
     chance = random.Random(SEED)
-    load(stage, scale(200, 5_000))
+    load(stage, scale(200, 12_000))
     worker = stage.hire("--concurrency", "10", settings=PATIENT).ready()
     producer = stage.producer(batches=10_000, size=3)
     # Longer than a call may take, so that deadlines are met and not only waits.

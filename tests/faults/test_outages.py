@@ -40,7 +40,7 @@ def test_a_server_that_is_killed_again_and_again_loses_nothing(
     stage: Stage, private_server: PrivateServer, scale: Scale
 ) -> None:
     chance = random.Random(SEED)
-    load(stage, scale(300, 20_000))
+    load(stage, scale(300, 30_000))
     workers = [stage.hire("--concurrency", "10").ready() for _ in range(2)]
     producer = stage.producer(batches=10_000, size=3)
     for number in range(scale(3, 15)):
@@ -133,7 +133,7 @@ def test_sessions_that_are_ended_all_the_time_are_opened_anew_and_none_is_left_b
     stage.direct.engine.dispose()
     before = sessions(private_server, stage.url)
     ended = 0
-    load(stage, scale(300, 5_000))
+    load(stage, scale(300, 15_000))
     producer = stage.producer(batches=10_000, size=3)
     for _ in range(scale(8, 60)):
         pause(0.2)
@@ -149,8 +149,9 @@ def test_sessions_that_are_ended_all_the_time_are_opened_anew_and_none_is_left_b
     others = [run for run in stage.runs() if run.task not in stage.paid]
     assert {run.attempt for run in others if run.how == "end"} <= {1, 2}
     stage.direct.engine.dispose()
-    # At rest a worker may have opened what it had not needed before: its pool, no more.
-    assert sessions(private_server, stage.url) <= max(before, 2 * 10)
+    # At rest a worker may have opened what it had not needed before: its pool of five, as many for
+    # handlers, on PostgreSQL three it holds and one that listens; no more.
+    assert sessions(private_server, stage.url) <= max(before, 2 * 14)
     stage.settle_up()
     stage.direct.engine.dispose()
     eventually_sync(lambda: sessions(private_server, stage.url) == 0, within=PATIENCE)

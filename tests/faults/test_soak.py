@@ -101,7 +101,7 @@ def test_whatever_comes_after_whatever_nothing_is_lost(
         weather.workers = [weather.hire() for _ in range(2)]
         producer = stage.producer(batches=100_000, size=scale(3, 10))
         for _ in range(scale(1, 20)):
-            load(stage, scale(60, 500))
+            load(stage, scale(60, 1_000))
             for event in chance.sample(weather.events, scale(6, len(weather.events))):
                 event()
                 name = event.__name__.replace("_", " ")

@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import make_url, select, text
 
 from celers_worker.core.errors import Refused, StoreError, Unavailable
+from celers_worker.core.outcome import Settlement
 from celers_worker.core.task import TaskState
 from celers_worker.store import StoreOptions, inspect, make_direct_store, make_store
 from celers_worker.store.levels import Levels
 from celers_worker.store.schema import tasks
 from tests import databases
 from tests.store.steps import (
+    DONE,
     WORKER,
     any_queue,
     claim_all,
@@ -262,6 +264,19 @@ async def test_a_call_that_gets_no_answer_ends_at_its_deadline(open_store, direc
     # Whether it was written nobody could say; said again, it is.
     await settle(store, task)
     assert (await store.run(inspect.task, task.id)).state is TaskState.COMPLETED
+
+
+@SERVERS
+async def test_a_settle_waits_for_nobody_elses_task(open_store, direct):
+    # In a small table MariaDB would rather read all rows than look for each; then it waits.
+    store = await open_store(StoreOptions(call_timeout=timedelta(seconds=2)))
+    await store.enqueue(new_tasks(10))
+    *ours, other = await claim_all(store)
+    with direct.engine.connect() as connection:
+        connection.execute(select(tasks).where(tasks.c.id == other.id).with_for_update())
+        settled = await store.settle(WORKER, [Settlement(task, DONE) for task in ours])
+        connection.rollback()
+    assert settled == set(ids(ours))
 
 
 async def test_a_cancelled_call_leaves_a_store_that_works(store):

@@ -72,14 +72,14 @@ ORDER BY celers_tasks.scheduled_at, celers_tasks.id
 LIMIT :room FOR UPDATE SKIP LOCKED;
 
 -- LEASE
-UPDATE celers_tasks
+UPDATE celers_tasks FORCE INDEX (PRIMARY)
 SET state='processing', started_at=UTC_TIMESTAMP(6), worker_id=:worker, lease=(celers_tasks.lease + :lease_1)
 WHERE celers_tasks.id IN (:ids, …);
 
 -- HELD
 SELECT celers_tasks.id, celers_tasks.lease, celers_tasks.cancel_requested_at, celers_tasks.cancel_reason,
     celers_tasks.workflow_id
-FROM celers_tasks
+FROM celers_tasks FORCE INDEX (PRIMARY)
 WHERE celers_tasks.id IN (:ids, …)
 ORDER BY celers_tasks.id FOR UPDATE;
 
