@@ -12,8 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 3
 
 BIN := .venv/bin
-FAULTS = rm -f .faults; $(BIN)/python -m pytest tests/faults --numprocesses $(PROCESSES) \
-	--dist loadgroup --faults-notes .faults $(FAULTS_ARGS) $(PYTEST_ARGS)
+FAULTS = rm -f .faults; $(BIN)/python -m pytest tests/faults tests/e2e/test_survival.py \
+	--numprocesses $(PROCESSES) --dist loadgroup --faults-notes .faults $(FAULTS_ARGS) $(PYTEST_ARGS)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What .venv holds: the package alone, or all that is needed to work on it.
 PACKAGE := .venv/.package

@@ -15,6 +15,7 @@ from celers_worker.store import inspect
 from tests.e2e import handlers
 from tests.e2e.conftest import Everywhere, play, projects_everywhere
 from tests.e2e.project import Project
+from tests.faults.scoreboard import AFTER_DEATH, Scoreboard
 from tests.waiting import eventually_sync
 
 #: In one process, so that the half minute of the defaults is waited for once.
@@ -30,6 +31,7 @@ def recovery_with_defaults(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[None]]:
     """Half a minute of waiting for a lease, in which the tests of this module run."""
+    board = Scoreboard(request.config.getoption("faults_notes"))
 
     def scenario(project: Project) -> None:
         gate = project.folder / "go"
@@ -42,7 +44,9 @@ def recovery_with_defaults(
 
         eventually_sync(lambda: len(project.history()) > 1, within=60)
 
-        assert time.monotonic() - killed <= 35
+        seconds = time.monotonic() - killed
+        board.recovered(AFTER_DEATH, seconds, bound=35)
+        assert seconds <= 35
         gate.touch()
         eventually_sync(lambda: project.task(task).state is TaskState.COMPLETED)
 

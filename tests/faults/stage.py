@@ -174,7 +174,7 @@ class Stage(Project):
         self.frozen.add(worker.process.pid)
         self.freeze(worker)
 
-    def finished(self, within: float = PATIENCE) -> None:
+    def finished(self, within: float = 2 * PATIENCE) -> None:
         """Wait until no task is left, with as many workers as there are.
 
         *within* is for half of those that are left, and again for half of the rest.
@@ -182,7 +182,7 @@ class Stage(Project):
         while left := self.left():
             eventually_sync(lambda half=left // 2: self.left() <= half, within=within)
 
-    def settle_up(self, within: float = PATIENCE) -> Verdict:
+    def settle_up(self, within: float = 2 * PATIENCE) -> Verdict:
         """Let a healthy worker finish what is left, and judge. Raises AssertionError."""
         if self.left():
             self.hire("--concurrency", "20")
@@ -198,7 +198,8 @@ class Stage(Project):
                 accounts = self.sent if what == "sent" else self.acknowledged
                 accounts.update(map(UUID, ids))
         # To read a hundred thousand rows takes longer than a producer waits.
-        with make_direct_store(self.url, _PATIENT) as patient:
+        here = self.direct.url.render_as_string(hide_password=False)
+        with make_direct_store(here, _PATIENT) as patient:
             found = patient.run(recorded, QUEUE)
         evidence = Evidence(
             recorded=found,

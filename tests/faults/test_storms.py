@@ -49,8 +49,8 @@ def test_workers_and_producers_killed_without_end_lose_nothing(
 ) -> None:
     def scenario(stage: Stage) -> None:
         chance = random.Random(f"{SEED} {stage.database}")
-        load(stage, scale(400, SLOW_FULL if stage.database == "sqlite" else 32_000))
-        workers = [stage.hire("--concurrency", "10") for _ in range(scale(2, 4))]
+        load(stage, scale(400, SLOW_FULL if stage.database == "sqlite" else 24_000))
+        workers = [stage.hire("--concurrency", "30") for _ in range(scale(2, 4))]
         producer = stage.producer(batches=10_000, size=3)
         kills = scale(6, 60)
         for _ in range(kills):
@@ -61,7 +61,7 @@ def test_workers_and_producers_killed_without_end_lose_nothing(
                 continue
             victim = chance.choice(workers)
             victim.process.kill()
-            workers[workers.index(victim)] = stage.hire("--concurrency", "10")
+            workers[workers.index(victim)] = stage.hire("--concurrency", "30")
         producer.kill()
         producer.wait(20)
         stage.board.injected(KILL, stage.database, kills)
@@ -102,7 +102,7 @@ def test_frozen_workers_wake_up_and_change_nothing_that_others_have_done(
     def scenario(stage: Stage) -> None:
         chance = random.Random(f"{SEED} {stage.database}")
         load(stage, scale(300, SLOW_FULL if stage.database == "sqlite" else 16_000))
-        workers = [stage.hire("--concurrency", "10").ready() for _ in range(3)]
+        workers = [stage.hire("--concurrency", "30").ready() for _ in range(3)]
         for _ in range(scale(3, 20)):
             victim = chance.choice(workers)
             stage.hold(victim)
