@@ -14,7 +14,7 @@ from celers_worker.core.task import TaskState
 from celers_worker.store import inspect
 from tests.e2e import handlers
 from tests.e2e.conftest import Everywhere, play, projects_everywhere
-from tests.e2e.project import Project
+from tests.e2e.project import QUICK, Project
 from tests.faults.scoreboard import AFTER_DEATH, Scoreboard
 from tests.waiting import eventually_sync
 
@@ -153,13 +153,16 @@ def test_a_frozen_workers_outcome_is_refused_after_its_task_ran_elsewhere(
     everywhere: Everywhere,
 ) -> None:
     # T7
+    # One that a busy machine does not end before the worker is frozen.
+    settings = {**QUICK, "CELERS_WORKER_LEASE": "8s"}
+
     def scenario(project: Project) -> None:
         gate = project.folder / "go"
         [task] = project.enqueue([handlers.wait_for_file.with_(max_retries=3).call(path=str(gate))])
-        frozen = project.worker().ready()
+        frozen = project.worker(settings=settings).ready()
         eventually_sync(lambda: project.history())
         project.freeze(frozen)
-        project.worker().ready()
+        project.worker(settings=settings).ready()
         eventually_sync(lambda: len(project.history()) > 1, within=60)
         gate.touch()
         # What it held when it froze, a lock of the janitor's perhaps, it keeps for the ten seconds
