@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from celers_worker.core.errors import Refused, SchemaError
 from celers_worker.store.schema import HEAD, VERSION_TABLE
 
-#: SKIP LOCKED, RETURNING and recursive CTEs decide.
+#: SKIP LOCKED, RETURNING, recursive CTEs and JSON_TABLE decide.
 OLDEST = {
     "PostgreSQL": (12,),
     "MySQL": (8, 0, 4),

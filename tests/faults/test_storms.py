@@ -25,8 +25,6 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("storms")]
 SEED = random.SystemRandom().randrange(2**32)
 
 KILL = "kill -9 of a worker or producer"
-
-
 #: A commit of SQLite's is for one worker and waits for the disk, which others use at that time.
 SLOW_FULL = 4_000
 

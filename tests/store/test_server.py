@@ -9,7 +9,7 @@ from celers_worker.store.server import OLDEST, Server, check_server
 @pytest.mark.parametrize(
     ("server", "message"),
     [
-        (Server("MySQL", (8, 0, 0)), "MySQL 8.0.0 is too old: Celers needs MySQL 8.0.4 or newer."),
+        (Server("MySQL", (8, 0, 3)), "MySQL 8.0.3 is too old: Celers needs MySQL 8.0.4 or newer."),
         (Server("MySQL", (5, 7, 44)), "MySQL 5.7.44 is too old"),
         (Server("MariaDB", (10, 5, 29)), "MariaDB 10.5.29 is too old: Celers needs MariaDB 10.6"),
         (Server("PostgreSQL", (11, 22)), "PostgreSQL 11.22 is too old: Celers needs PostgreSQL 12"),

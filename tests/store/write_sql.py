@@ -23,6 +23,7 @@ from celers_worker.store import (
     sweeps,
     unique_statements,
 )
+from celers_worker.store import mysql as mysql_store
 from celers_worker.store.postgres import store as postgres
 from celers_worker.store.workflow import mending_statements, whole_statements
 from celers_worker.store.workflow import statements as workflow_statements
@@ -33,7 +34,8 @@ _HEADER = "-- Written by `make sql` from celers_worker/store: do not edit.\n"
 _WIDTH = 110
 _CLAUSE = re.compile(
     r"\s+(?=(?:SELECT|(?<!DELETE )FROM|WHERE|(?<!CHARACTER )SET|VALUES|RETURNING|UNION ALL|ORDER BY"
-    r"|LIMIT|AND|(?<!OUTER )JOIN|LEFT OUTER JOIN|UPDATE celers_tasks|ON CONFLICT|ON DUPLICATE)\b)"
+    r"|LIMIT|AND|(?<!OUTER )JOIN|STRAIGHT_JOIN|LEFT OUTER JOIN|UPDATE celers_tasks"
+    r"|ON CONFLICT|ON DUPLICATE)\b)"
 )
 
 
@@ -61,8 +63,9 @@ def _laid_out(sql: str) -> str:
 
 def _statements(backend: str) -> Iterator[tuple[str, str]]:
     dialect = DIALECTS[backend].dialect(paramstyle="named")
+    instead = {"DELETE_TASKS": mysql_store.DELETE_TASKS} if backend == "mysql" else {}
     for name, statement in _portable():
-        yield name, _lists(str(statement.compile(dialect=dialect)))
+        yield name, _lists(str(instead.get(name, statement).compile(dialect=dialect)))
     if backend == "postgresql":
         for name, compiled in vars(postgres).items():
             if isinstance(compiled, postgres.Compiled):

@@ -132,8 +132,10 @@ FROM celers_tasks
 WHERE celers_tasks.id IN (:ids, …);
 
 -- DELETE_TASKS
-DELETE FROM celers_tasks
-WHERE celers_tasks.id IN (:ids, …);
+DELETE celers_tasks
+FROM JSON_TABLE(:ids,
+    '$[*]' COLUMNS (id CHAR(36) CHARACTER SET ascii COLLATE ascii_general_ci PATH '$')) AS gone
+STRAIGHT_JOIN celers_tasks FORCE INDEX (PRIMARY) ON celers_tasks.id = gone.id;
 
 -- BURY
 INSERT INTO celers_dead_letter_queue (id, task_name, payload, state, priority, retry_count, max_retries,

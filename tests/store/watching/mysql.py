@@ -30,9 +30,8 @@ class MySQLWatch(Watch):
         used -= before - first  # what it costs to read the counters
         touched.rows = sum(used[name] for name in used if name.startswith("Handler"))
         touched.sorted = used["Sort_rows"]
-        used["Select_scan"] -= used.pop(
-            "Com_delete_multi", 0
-        )  # each reads its list of ids, no more
+        # Each of these reads its list of ids, and no table.
+        used["Select_scan"] -= used.pop("Com_delete_multi", 0)
         touched.faults = [
             f"{name}: {used[name]}" for name in used if name.startswith("Select") and used[name]
         ]
