@@ -190,6 +190,13 @@ class TasksReaped:
 
 
 @dataclass(frozen=True, slots=True)
+class FrozenSessionsEnded:
+    """Sessions of clients that froze in the middle of a statement were ended."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class TasksRecovered:
     """Tasks that a claim had taken without its answer arriving were given back."""
 

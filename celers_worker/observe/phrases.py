@@ -33,6 +33,7 @@ class Phrases:
         fact.TaskAbandoned: "abandoned",
         fact.ChildEnded: "lost_process",
         fact.TasksReaped: "reaped",
+        fact.FrozenSessionsEnded: "frozen",
         fact.TasksRecovered: "recovered",
         fact.WorkflowsTimedOut: "timed_out",
         fact.SchedulesDeclared: "declared",
@@ -175,6 +176,9 @@ class Phrases:
             released=len(event.released),
             buried=[str(task_id) for task_id in event.buried],
         )
+
+    def frozen(self, event: fact.FrozenSessionsEnded) -> None:
+        self._log.warning("database sessions of frozen clients ended", sessions=event.count)
 
     def recovered(self, event: fact.TasksRecovered) -> None:
         self._log.warning("tasks of a claim without an answer given back", tasks=event.count)

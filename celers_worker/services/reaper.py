@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from celers_worker.core.events import Events, TasksReaped
+from celers_worker.core.events import Events, FrozenSessionsEnded, TasksReaped
 from celers_worker.services.service import Service
 from celers_worker.store import Store, maintenance
 
@@ -14,7 +14,10 @@ _THOROUGH = 12
 
 
 class Reaper(Service):
-    """Asks for workers whose leases ran out, and gives their tasks back or buries them."""
+    """Asks for workers whose leases ran out, and gives their tasks back or buries them.
+
+    And for sessions that would keep those tasks, and others, locked.
+    """
 
     name = "reaper"
 
@@ -35,6 +38,14 @@ class Reaper(Service):
 
     async def tick(self) -> bool:
         """Reap a batch; True when there is another."""
+        if await self._reap():
+            return True
+        # After it, so that a server on which nobody may end sessions still has a reaper.
+        if ended := await self._store.end_frozen_sessions():
+            self.events.emit(FrozenSessionsEnded(ended))
+        return False
+
+    async def _reap(self) -> bool:
         thorough = self._ticks % _THOROUGH == 0
         if not thorough and not (await self._store.upkeep_due()).lost_workers:
             self._ticks += 1

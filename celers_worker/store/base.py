@@ -205,6 +205,13 @@ class Store:
         """
         return UpkeepDue()
 
+    async def end_frozen_sessions(self) -> int:
+        """End sessions of clients that froze with locks in their hands; return how many.
+
+        Only those that the server itself would never end.
+        """
+        return 0
+
     def on_announced(self, callback: Callable[[], None]) -> None:
         """Call *callback* for hints of new tasks while ``wakeups`` is awaited, if that is sooner.
 

@@ -200,6 +200,10 @@ LINES: dict[str, tuple[object, dict[str, Any]]] = {
             "buried": [str(BURIED)],
         },
     ),
+    "frozen sessions": (
+        fact.FrozenSessionsEnded(2),
+        {"level": "warning", "event": "database sessions of frozen clients ended", "sessions": 2},
+    ),
     "recovered": (
         fact.TasksRecovered(2),
         {
@@ -449,7 +453,7 @@ async def test_a_real_worker_tells_its_story_and_no_secret(migrated_url: str, st
         assert await (await greet.enqueue("private-argument")).result(10) is not None
         dead = await broken.enqueue()
         await app.enqueue("unknown")
-        with locked(migrated_url, "celers_workers"):
+        async with locked(migrated_url, "celers_workers"):
             await eventually(lambda: "service failed, will be tried again" in log.text)
         await eventually(lambda: "service works again" in log.text)
         await eventually(lambda: "task is dead" in log.text)

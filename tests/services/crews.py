@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -96,12 +97,25 @@ def configured(url: str, **settings: object) -> Config:
     return load_config(environment={}, flags={"database.url": url} | flags).config
 
 
+@contextlib.asynccontextmanager
+async def locked(url: str, table: str) -> AsyncIterator[None]:
+    """Keep every other transaction from writing to *table*, as another program may.
+
+    The lock is waited for in a thread: who has it may need the loop to let it go.
+    """
+    lock = _locked(url, table)
+    await asyncio.to_thread(lock.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(lock.__exit__, None, None, None)
+
+
 @contextlib.contextmanager
-def locked(url: str, table: str, mode: str = "ACCESS EXCLUSIVE") -> Iterator[None]:
-    """Keep every other transaction from writing to *table*, as another program may."""
+def _locked(url: str, table: str) -> Iterator[None]:
     with make_direct_store(url) as direct, direct.engine.begin() as connection:
         if url.startswith("postgres"):
-            connection.execute(text(f"LOCK TABLE {table} IN {mode} MODE"))
+            connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
         elif url.startswith("mysql"):
             connection.execute(text(f"LOCK TABLES {table} WRITE"))
         yield  # on SQLite to begin has locked the file

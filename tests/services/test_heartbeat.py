@@ -144,7 +144,7 @@ async def test_a_worker_that_cannot_renew_stops_its_runs_before_its_lease_ends(
     await at_work(staff)
     await staff.crew.heartbeat.tick()
     last = time.monotonic()
-    with locked(migrated_url, "celers_workers"):
+    async with locked(migrated_url, "celers_workers"):
         with pytest.raises(Unavailable):
             await staff.crew.heartbeat.tick()
         assert staff.crew.runner.runs, "one failed heartbeat is not yet the end"

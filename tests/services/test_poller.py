@@ -172,7 +172,7 @@ async def test_a_claim_that_is_made_after_its_worker_stopped_waiting_is_given_ba
     await staff.store.enqueue([new_task()])
     await staff.claim()
     await staff.store.enqueue([new_task(), new_task()])
-    with locked(migrated_url, "celers_tasks"):
+    async with locked(migrated_url, "celers_tasks"):
         for _ in range(2):
             with pytest.raises(Unavailable):
                 await staff.crew.poller.tick()
@@ -229,8 +229,9 @@ async def test_outcomes_that_wait_to_be_written_are_not_given_back_by_mistake(
     staff.crew.runner.cancel(done.id, "nobody wants it")
     await staff.crew.runner.idle(5)
     assert staff.crew.settler.unsettled() == {task.id}
-    with locked(migrated_url, "celers_tasks"), pytest.raises(Unavailable):
-        await staff.crew.poller.tick()
+    async with locked(migrated_url, "celers_tasks"):
+        with pytest.raises(Unavailable):
+            await staff.crew.poller.tick()
     await eventually(lambda: _ticks(staff.crew.poller))
     assert not staff.seen.of(TasksRecovered)
     assert await staff.crew.settler.flush(10)

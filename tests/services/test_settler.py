@@ -110,7 +110,7 @@ async def test_an_outcome_is_kept_until_the_database_has_answered(
     staff = await make_staff(Celers(), database__call_timeout="300ms")
     [task] = await claimed(staff)
     put(staff, [task], Completed(b"1"))
-    with locked(migrated_url, "celers_tasks"):
+    async with locked(migrated_url, "celers_tasks"):
         for _ in range(2):
             with pytest.raises(Unavailable):
                 await staff.crew.settler.tick()
@@ -141,8 +141,9 @@ async def test_an_outcome_that_an_unanswered_write_had_written_is_not_counted_as
     staff = await make_staff(Celers(), database__call_timeout="1s")
     [task] = await claimed(staff)
     put(staff, [task], Completed())
-    with locked(migrated_url, "celers_tasks"), pytest.raises(Unavailable):
-        await staff.crew.settler.tick()
+    async with locked(migrated_url, "celers_tasks"):
+        with pytest.raises(Unavailable):
+            await staff.crew.settler.tick()
     # As if that write had come through, and only its answer had not. By a store with more patience:
     # the server may still be at the write that nobody waits for.
     with make_direct_store(migrated_url) as direct:
@@ -215,7 +216,7 @@ async def test_flushing_gives_up_in_time(make_staff: MakeStaff, migrated_url: st
     staff = await make_staff(Celers(), database__call_timeout="100ms")
     [task] = await claimed(staff)
     put(staff, [task], Completed())
-    with locked(migrated_url, "celers_tasks"):
+    async with locked(migrated_url, "celers_tasks"):
         assert not await staff.crew.settler.flush(0.2)
     assert await staff.crew.settler.flush(10)
 

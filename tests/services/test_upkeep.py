@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from sqlalchemy import select
 
 from celers_worker import Celers
-from celers_worker.core.events import DutyDone, QueuesCounted, TasksPruned, TasksReaped
+from celers_worker.core.events import (
+    DutyDone,
+    FrozenSessionsEnded,
+    QueuesCounted,
+    TasksPruned,
+    TasksReaped,
+)
 from celers_worker.core.outcome import Completed
 from celers_worker.core.task import TaskState
 from celers_worker.services.service import Service
@@ -168,6 +175,37 @@ async def test_a_worker_that_froze_while_it_wrote_outcomes_does_not_keep_its_tas
     assert not await given_back()
     await eventually(given_back)
     assert staff.seen.one(TasksReaped).released == [task.id]
+    await connection.invalidate()
+    await connection.close()
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
+async def test_a_client_that_froze_in_the_middle_of_a_statement_does_not_keep_its_locks(
+    make_staff: MakeStaff, store: Store, migrated_url: str
+) -> None:
+    # asyncpg has the server describe a new statement, and runs it by a second message. Neither of
+    # the server's limits ends a session that waits for that one.
+    frozen = await make_staff(Celers(), database__call_timeout="300ms")
+    task = await steps.lost_task(store)
+    staff = await make_staff(Celers(), database__call_timeout="300ms")
+    connection = await frozen.store.engine.connect()
+    await connection.execute(select(tasks.c.id).with_for_update())
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None
+    await raw.prepare("SELECT 'never asked before'")
+    another = await asyncpg.connect(migrated_url, server_settings={"application_name": "psql"})
+    await another.execute("BEGIN")
+    await another.prepare("SELECT 'not ours to end'")
+
+    async def given_back() -> bool:
+        await upkeep(staff, "reaper").tick()
+        return bool(staff.seen.of(TasksReaped))
+
+    await eventually(given_back)
+    assert staff.seen.one(TasksReaped).released == [task.id]
+    assert staff.seen.one(FrozenSessionsEnded).count == 1
+    assert await another.fetchval("SELECT 17") == 17
+    await another.close()
     await connection.invalidate()
     await connection.close()
 

@@ -24,7 +24,7 @@ from celers_worker.core.workflow import WorkflowState
 from celers_worker.store import lease_statements
 from celers_worker.store.base import Store, StoreOptions, UpkeepDue, Wakeup
 from celers_worker.store.ended import EndedHints
-from celers_worker.store.postgres import claiming, connecting, enqueueing, pooling, settling
+from celers_worker.store.postgres import claiming, connecting, enqueueing, frozen, pooling, settling
 from celers_worker.store.postgres.ended import PostgresEndedHints
 from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
@@ -62,6 +62,8 @@ DISCARD = Compiled(settling.complete(archived=False, with_results=False))
 DISCARD_WITH_RESULTS = Compiled(settling.complete(archived=False, with_results=True))
 ENQUEUE = Compiled(enqueueing.enqueue())
 ENQUEUE_ONE = Compiled(enqueueing.enqueue_one())
+ANY_FROZEN = Compiled(frozen.ANY_FROZEN)
+END_FROZEN = Compiled(frozen.END_FROZEN)
 SWEEP = Compiled(claiming.sweep())
 SWEEP_ALL = Compiled(claiming.SWEEP_ALL)
 UPKEEP_DUE = Compiled(
@@ -153,6 +155,13 @@ class PostgresStore(Store):
             [row] = await self._claims.fetch(UPKEEP_DUE)
             self._upkeep_due, self._asked_at = UpkeepDue(*row), now
         return self._upkeep_due
+
+    async def end_frozen_sessions(self) -> int:
+        """Those that wait for the second half of a statement for longer than a call may take."""
+        silence = self.options.call_timeout.total_seconds()
+        if not await self._claims.fetch(ANY_FROZEN, silence=silence):
+            return 0
+        return sum(ended for (ended,) in await self._claims.fetch(END_FROZEN, silence=silence))
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""

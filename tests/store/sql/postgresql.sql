@@ -1401,6 +1401,27 @@ SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
 FROM unnest($14::TEXT[]) AS announced(queue_name)
 WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
 
+-- ANY_FROZEN, on asyncpg
+SELECT 1
+FROM pg_stat_activity
+WHERE datname = current_database()
+  AND application_name = current_setting('application_name')
+  AND state = 'active'
+  AND wait_event = 'ClientRead'
+  AND pg_has_role(usesysid, 'USAGE')
+  AND state_change < clock_timestamp() - make_interval(secs => $1::FLOAT)
+LIMIT 1;
+
+-- END_FROZEN, on asyncpg
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE datname = current_database()
+  AND application_name = current_setting('application_name')
+  AND state = 'active'
+  AND wait_event = 'ClientRead'
+  AND pg_has_role(usesysid, 'USAGE')
+  AND state_change < clock_timestamp() - make_interval(secs => $1::FLOAT);
+
 -- SWEEP, on asyncpg
 WITH RECURSIVE level(queue_name, priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
         FROM celers_tasks AS t
