@@ -439,7 +439,7 @@ def worker_on(url: str, log: Log, **flags: object) -> tuple[Celers, Worker]:
 @pytest.mark.parametrize("style", ["json", "console"])
 async def test_a_real_worker_tells_its_story_and_no_secret(migrated_url: str, style: str) -> None:
     log = Log("debug", style)
-    app, worker = worker_on(migrated_url, log, **{"database.call_timeout": "300ms"})
+    app, worker = worker_on(migrated_url, log, **{"database.call_timeout": "1s"})
 
     @app.task()
     async def greet(name: str) -> str:
