@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
+
+import msgspec
 
 from celers_worker.app.client import Client
 from celers_worker.app.handle import EnqueuedTask
@@ -21,8 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[R]):
+class Call(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """A task that is not enqueued yet, for ``enqueue_many``."""
 
     task: NewTask
@@ -117,13 +117,13 @@ class DeclaredTask(Generic[P, R]):
         """Add a task and return a handle on it. Raises PayloadError before anything is written."""
         tasks = [self.call(*args, **kwargs).task]
         added = await self._client.enqueue(tasks, self._session)
-        return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
+        return EnqueuedTask(added[0].id, self._client, added[0].existing)
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueuedTask[R]:
         """``enqueue`` without an event loop: for Django, Flask, scripts."""
         tasks = [self.call(*args, **kwargs).task]
         added = self._client.enqueue_sync(tasks, self._session)
-        return EnqueuedTask(added[0].id, added[0].existing, _client=self._client)
+        return EnqueuedTask(added[0].id, self._client, added[0].existing)
 
     async def enqueue_at(
         self, when: datetime, /, *args: P.args, **kwargs: P.kwargs

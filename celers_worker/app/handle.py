@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
+
+import msgspec
 
 from celers_worker.app import results
 from celers_worker.app.client import Client
@@ -21,13 +22,26 @@ from celers_worker.store.results import forget
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class EnqueuedTask(Generic[R]):
-    """A task by its id. ``existing``: a live task had the unique key, and this is that one."""
+class EnqueuedTask(msgspec.Struct, Generic[R], frozen=True, eq=False, gc=False):
+    """A task by its id. ``existing``: a live task had the unique key, and this is that one.
+
+    A struct that the collector leaves alone, as NewTask: there are as many.
+    """
 
     id: UUID
+    _client: Client
     existing: bool = False
-    _client: Client = field(kw_only=True, repr=False, compare=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EnqueuedTask):
+            return NotImplemented
+        return (self.id, self.existing) == (other.id, other.existing)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.existing))
+
+    def __repr__(self) -> str:
+        return f"EnqueuedTask(id={self.id!r}, existing={self.existing!r})"
 
     async def state(self) -> TaskState:
         """Where the task is in its life. Raises TaskNotFound."""

@@ -200,9 +200,7 @@ class Producer:
 
     def task_by_id(self, task_id: UUID | str) -> EnqueuedTask[Any]:
         """A handle on a task enqueued earlier or elsewhere. Raises ValueError for no UUID."""
-        return EnqueuedTask(
-            task_id if isinstance(task_id, UUID) else UUID(task_id), _client=self.client
-        )
+        return EnqueuedTask(task_id if isinstance(task_id, UUID) else UUID(task_id), self.client)
 
     # --- results, by id and from any process ---
 
@@ -286,4 +284,4 @@ class Producer:
         return task.call
 
     def _handle(self, added: Enqueued) -> EnqueuedTask[Any]:
-        return EnqueuedTask(added.id, added.existing, _client=self.client)
+        return EnqueuedTask(added.id, self.client, added.existing)

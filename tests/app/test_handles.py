@@ -38,6 +38,18 @@ async def ended(app: Celers, name: str = "work", **arguments: Any) -> Any:
     return task
 
 
+def test_a_handle_is_that_of_its_task_whoever_holds_it(app: Celers) -> None:
+    one, other = uuid4(), uuid4()
+    handle = app.task_by_id(one)
+    assert handle == Celers().task_by_id(str(one))
+    assert len({handle, Celers().task_by_id(one), app.task_by_id(other)}) == 2
+    assert handle != app.task_by_id(other)
+    assert handle != one
+    assert repr(handle) == f"EnqueuedTask(id={one!r}, existing=False)"
+    with pytest.raises(AttributeError):
+        handle.id = other  # type: ignore[misc]  # that is what is tested
+
+
 # --- results ---
 
 

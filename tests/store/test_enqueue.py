@@ -80,6 +80,50 @@ async def test_every_way_to_enqueue_writes_the_same_row(store, direct):
     assert first == second == third
 
 
+DIFFERENCES = {
+    "name": "another",
+    "payload": b"[1]",
+    "queue": "emails",
+    "priority": 3,
+    "max_retries": 9,
+    "delay": timedelta(hours=2),
+    "at": datetime(2031, 1, 1, tzinfo=UTC),
+    "timeout": timedelta(seconds=1.5),
+    "expires": timedelta(days=2),
+    "fingerprint": "abc",
+    "metadata": {"trace": ["😀"]},
+}
+#: What a statement reads from the clock is different in each.
+MOMENTS = ("id", "created_at", "scheduled_at", "expires_at")
+
+
+@pytest.mark.parametrize("differing", [*((name,) for name in DIFFERENCES), tuple(DIFFERENCES)])
+async def test_a_batch_writes_the_rows_that_its_tasks_write_alone(
+    enqueue, store, direct, differing
+):
+    # PostgreSQL is sent once what all tasks of a batch have in common.
+    wanted = [new_task(), new_task(**{name: DIFFERENCES[name] for name in differing}), new_task()]
+    await enqueue(wanted)
+    together = {row.id: row for row in live_rows(direct)}
+    await store.run(lambda transaction: transaction.delete(ids(wanted)))
+    for task in wanted:
+        await enqueue([task])
+    for alone in live_rows(direct):
+        row = together[alone.id]
+        for name in alone._mapping:
+            if name not in MOMENTS:
+                assert getattr(row, name) == getattr(alone, name)
+        for name in ("scheduled_at", "expires_at"):
+            one, other = ahead(row, name), ahead(alone, name)
+            assert (one is None) == (other is None)
+            assert one is None or abs(one - other) < timedelta(minutes=5)
+
+
+def ahead(row, name):
+    value = getattr(row, name)
+    return None if value is None else value - row.created_at
+
+
 async def test_a_large_batch_comes_back_in_its_order(enqueue, store):
     wanted = new_tasks(2_300)
     assert ids(await enqueue(wanted)) == ids(wanted)

@@ -70,6 +70,9 @@ def _statements(backend: str) -> Iterator[tuple[str, str]]:
         for name, compiled in vars(postgres).items():
             if isinstance(compiled, postgres.Compiled):
                 yield f"{name}, on asyncpg", compiled.text
+        for binds in (("ids", "payloads"), ("ids", "payloads", "priorities", "documents")):
+            statement = postgres.enqueue_many(frozenset(binds))
+            yield f"enqueue_many, differing in {', '.join(binds)}, on asyncpg", statement.text
 
 
 def _portable() -> Iterator[tuple[str, Any]]:

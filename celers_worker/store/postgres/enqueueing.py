@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Any
 
@@ -105,18 +105,19 @@ def _enqueue(new: Mapping[str, ColumnElement[Any]]) -> Any:
     )
 
 
-def enqueue() -> Any:
-    """Add many tasks: ``new_arrays`` in its binds."""
-    return _enqueue(rows("new", **_COLUMNS).c)
+def enqueue(differing: Set[str]) -> Any:
+    """Add tasks that differ in the binds *differing*: those are arrays, the others single values.
 
-
-def enqueue_one() -> Any:
-    """Add one task: its values in the same binds. Arrays of one take a fourth of the statement."""
-    return _enqueue({name: bindparam(bind, type_=kind) for name, (bind, kind) in _COLUMNS.items()})
+    For each element of an array asyncpg asks twice whether it is an array again, which takes longer
+    than to write it; tasks that are enqueued together mostly have all but id and payload in common.
+    """
+    single = {name: bindparam(bind, type_=kind) for name, (bind, kind) in _COLUMNS.items()}
+    arrays = {name: each for name, each in _COLUMNS.items() if each[0] in differing}
+    return _enqueue({**single, **rows("new", **arrays).c} if arrays else single)
 
 
 def new_values(task: NewTask) -> dict[str, Any]:
-    """The values of ``enqueue_one``."""
+    """The values of ``enqueue`` for one task, which differs from no other."""
     return {
         "ids": task.id,
         "names": task.name,
@@ -133,13 +134,11 @@ def new_values(task: NewTask) -> dict[str, Any]:
     }
 
 
-def new_arrays(new: Sequence[NewTask]) -> dict[str, list[Any]]:
-    """The arrays of ``enqueue`` for *new* tasks."""
+def values_of_many(new: Sequence[NewTask]) -> tuple[frozenset[str], dict[str, Any]]:
+    """In which binds of ``enqueue`` *new* tasks differ, and its values."""
     # Not made of new_values, which takes five times as long: there are a thousand of them.
-    return {
-        "ids": [task.id for task in new],
+    values: dict[str, Any] = {
         "names": [task.name for task in new],
-        "payloads": [task.payload for task in new],
         "priorities": [task.priority for task in new],
         "budgets": [task.max_retries for task in new],
         "instants": [None if task.at is None else in_utc(task.at) for task in new],
@@ -150,6 +149,15 @@ def new_arrays(new: Sequence[NewTask]) -> dict[str, list[Any]]:
         "lifetimes": [_seconds(task.expires) for task in new],
         "fingerprints": [task.fingerprint for task in new],
     }
+    differing = {"ids", "payloads"}
+    for bind, column in values.items():
+        if column.count(column[0]) == len(column):
+            values[bind] = column[0]
+        else:
+            differing.add(bind)
+    values["ids"] = [task.id for task in new]
+    values["payloads"] = [task.payload for task in new]
+    return frozenset(differing), values
 
 
 def _document(task: NewTask) -> str | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence, Set
 from contextlib import aclosing
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -60,8 +61,7 @@ COMPLETE = Compiled(settling.complete(archived=True, with_results=False))
 COMPLETE_WITH_RESULTS = Compiled(settling.complete(archived=True, with_results=True))
 DISCARD = Compiled(settling.complete(archived=False, with_results=False))
 DISCARD_WITH_RESULTS = Compiled(settling.complete(archived=False, with_results=True))
-ENQUEUE = Compiled(enqueueing.enqueue())
-ENQUEUE_ONE = Compiled(enqueueing.enqueue_one())
+ENQUEUE_ONE = Compiled(enqueueing.enqueue(frozenset()))
 ANY_FROZEN = Compiled(frozen.ANY_FROZEN)
 END_FROZEN = Compiled(frozen.END_FROZEN)
 SWEEP = Compiled(claiming.sweep())
@@ -73,6 +73,12 @@ UPKEEP_DUE = Compiled(
         select(schedules.c.name).exists(),
     )
 )
+
+
+@cache
+def enqueue_many(differing: frozenset[str]) -> Compiled:
+    """The enqueue of tasks that differ in these binds."""
+    return Compiled(enqueueing.enqueue(differing))
 
 
 class PostgresStore(Store):
@@ -218,7 +224,8 @@ class PostgresStore(Store):
         if len(tasks) == 1:
             statement, values = ENQUEUE_ONE, enqueueing.new_values(tasks[0])
         else:
-            statement, values = ENQUEUE, enqueueing.new_arrays(tasks)
+            differing, values = enqueueing.values_of_many(tasks)
+            statement = enqueue_many(differing)
         due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
         await self._enqueues.fetch(statement, **values, channel=TASKS_CHANNEL, announced=due_now)
 

@@ -1372,23 +1372,6 @@ FROM gone
 WHERE (SELECT count(pg_notify('celers_ended', '')) AS count_2
     WHERE NOT pg_try_advisory_xact_lock_shared(1667591282)) >= 0;
 
--- ENQUEUE, on asyncpg
-WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
-    scheduled_at, metadata, queue_name, timeout, expires_at, fingerprint)
-    SELECT "new".id AS id, "new".task_name AS task_name, "new".payload AS payload, 'pending',
-        "new".priority AS priority, "new".max_retries AS max_retries, statement_timestamp() AS now_1,
-        coalesce("new".at, (statement_timestamp() + make_interval(secs => "new".delay))) AS coalesce_1,
-        CAST("new".metadata AS JSONB) AS metadata, "new".queue_name AS queue_name, "new".timeout AS timeout,
-        (statement_timestamp() + make_interval(secs => "new".expires)) AS later_1,
-        "new".fingerprint AS fingerprint
-    FROM unnest($1::UUID[], $2::TEXT[], $3::BYTEA[], $4::INTEGER[], $5::INTEGER[],
-        $6::TIMESTAMP WITH TIME ZONE[], $7::DOUBLE PRECISION[], $8::TEXT[], $9::TEXT[],
-        $10::DOUBLE PRECISION[], $11::DOUBLE PRECISION[], $12::TEXT[]) AS "new"(id, task_name, payload,
-        priority, max_retries, at, delay, metadata, queue_name, timeout, expires, fingerprint))
-SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
-FROM unnest($14::TEXT[]) AS announced(queue_name)
-WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
-
 -- ENQUEUE_ONE, on asyncpg
 WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
     scheduled_at, metadata, queue_name, timeout, expires_at, fingerprint)
@@ -1502,3 +1485,31 @@ SELECT EXISTS (SELECT celers_workers.id
     FROM celers_workflows
     WHERE celers_workflows.state = $2::VARCHAR) AS anon_2, EXISTS (SELECT celers_schedules.name
     FROM celers_schedules) AS anon_3;
+
+-- enqueue_many, differing in ids, payloads, on asyncpg
+WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
+    scheduled_at, metadata, queue_name, timeout, expires_at, fingerprint)
+    SELECT "new".id AS id, $1::VARCHAR AS anon_1, "new".payload AS payload, 'pending', $2::INTEGER AS anon_2,
+        $3::INTEGER AS anon_3, statement_timestamp() AS now_1, coalesce($4::TIMESTAMP WITH TIME ZONE,
+        (statement_timestamp() + make_interval(secs => $5::FLOAT))) AS coalesce_1,
+        CAST($6::VARCHAR AS JSONB) AS anon_4, $7::VARCHAR AS anon_5, $8::FLOAT AS anon_6,
+        (statement_timestamp() + make_interval(secs => $9::FLOAT)) AS later_1, $10::VARCHAR AS anon_7
+    FROM unnest($11::UUID[], $12::BYTEA[]) AS "new"(id, payload))
+SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
+FROM unnest($14::TEXT[]) AS announced(queue_name)
+WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
+
+-- enqueue_many, differing in ids, payloads, priorities, documents, on asyncpg
+WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
+    scheduled_at, metadata, queue_name, timeout, expires_at, fingerprint)
+    SELECT "new".id AS id, $1::VARCHAR AS anon_1, "new".payload AS payload, 'pending',
+        "new".priority AS priority, $2::INTEGER AS anon_2, statement_timestamp() AS now_1,
+        coalesce($3::TIMESTAMP WITH TIME ZONE,
+        (statement_timestamp() + make_interval(secs => $4::FLOAT))) AS coalesce_1,
+        CAST("new".metadata AS JSONB) AS metadata, $5::VARCHAR AS anon_3, $6::FLOAT AS anon_4,
+        (statement_timestamp() + make_interval(secs => $7::FLOAT)) AS later_1, $8::VARCHAR AS anon_5
+    FROM unnest($9::UUID[], $10::BYTEA[], $11::INTEGER[], $12::TEXT[]) AS "new"(id, payload, priority,
+        metadata))
+SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
+FROM unnest($14::TEXT[]) AS announced(queue_name)
+WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
