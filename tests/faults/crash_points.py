@@ -149,20 +149,22 @@ def _watched(armed: _Armed, run: Callable[..., Any]) -> Any:
 
 
 def _wrap_held_connections(armed: _Armed) -> None:
-    from celers_worker.store.postgres import store
+    from celers_worker.store.postgres import hot
     from celers_worker.store.postgres.held import HeldConnection
 
     kinds = {"CLAIM": "claim", "COMPLETE": "settle", "DISCARD": "settle", "ENQUEUE": "enqueue"}
     names = {
-        id(getattr(store, constant)): kind
-        for constant in vars(store)
+        id(getattr(hot, constant)): kind
+        for constant in vars(hot)
         for prefix, kind in kinds.items()
         if constant.startswith(prefix)
     }
     fetch = HeldConnection.fetch
 
     async def noted(self: HeldConnection, statement: Any, **values: Any) -> list[Any]:
-        name = names.get(id(statement), "ask")
+        # Those for many tasks are compiled when they are needed.
+        adds = "INSERT INTO celers_tasks" in statement.text
+        name = names.get(id(statement), "enqueue" if adds else "ask")
         armed.reach(f"{name}.begun")
         rows = await fetch(self, statement, **values)
         try:

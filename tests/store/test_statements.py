@@ -9,14 +9,8 @@ import pytest
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import new_id
 from celers_worker.store import statements, sweeps
-from celers_worker.store.postgres.store import (
-    _WALK_THE_INDEX,
-    CLAIM,
-    CLAIM_LIMITED,
-    COMPLETE,
-    SWEEP,
-    SWEEP_ALL,
-)
+from celers_worker.store.postgres.hot import CLAIM, CLAIM_LIMITED, COMPLETE, SWEEP, SWEEP_ALL
+from celers_worker.store.postgres.store import _WALK_THE_INDEX
 from tests.store import write_sql
 from tests.store.steps import any_queue, execute, new_tasks
 

@@ -24,7 +24,8 @@ from celers_worker.store import (
     unique_statements,
 )
 from celers_worker.store import mysql as mysql_store
-from celers_worker.store.postgres import store as postgres
+from celers_worker.store.postgres import hot
+from celers_worker.store.postgres.held import Compiled
 from celers_worker.store.workflow import mending_statements, whole_statements
 from celers_worker.store.workflow import statements as workflow_statements
 
@@ -67,11 +68,11 @@ def _statements(backend: str) -> Iterator[tuple[str, str]]:
     for name, statement in _portable():
         yield name, _lists(str(instead.get(name, statement).compile(dialect=dialect)))
     if backend == "postgresql":
-        for name, compiled in vars(postgres).items():
-            if isinstance(compiled, postgres.Compiled):
+        for name, compiled in vars(hot).items():
+            if isinstance(compiled, Compiled):
                 yield f"{name}, on asyncpg", compiled.text
         for binds in (("ids", "payloads"), ("ids", "payloads", "priorities", "documents")):
-            statement = postgres.enqueue_many(frozenset(binds))
+            statement = hot.enqueue_many(frozenset(binds))
             yield f"enqueue_many, differing in {', '.join(binds)}, on asyncpg", statement.text
 
 

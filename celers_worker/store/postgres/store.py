@@ -11,21 +11,18 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence, Set
 from contextlib import aclosing
 from datetime import datetime
-from functools import cache
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import URL, exists, select
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from celers_worker.core.outcome import Completed, Settlement
 from celers_worker.core.task import Demand, Enqueued, NewTask, Task, datetime_of
-from celers_worker.core.workflow import WorkflowState
-from celers_worker.store import lease_statements
 from celers_worker.store.base import Store, StoreOptions, UpkeepDue, Wakeup
 from celers_worker.store.ended import EndedHints
-from celers_worker.store.postgres import claiming, connecting, enqueueing, frozen, pooling, settling
+from celers_worker.store.postgres import connecting, enqueueing, hot, pooling, settling
 from celers_worker.store.postgres.ended import PostgresEndedHints
 from celers_worker.store.postgres.grouping import Grouping
 from celers_worker.store.postgres.held import Compiled, HeldConnection
@@ -36,7 +33,6 @@ from celers_worker.store.postgres.transaction import (
     TASKS_CHANNEL,
     PostgresTransaction,
 )
-from celers_worker.store.schema import schedules, workflows
 from celers_worker.store.sweeps import UNADOPTED
 from celers_worker.store.tls import tls_of, without_tls
 
@@ -53,32 +49,6 @@ _WALK_THE_INDEX = {
 }
 
 _DUE, _PRIORITY = attrgetter("scheduled", "id"), attrgetter("priority")
-
-CLAIM = Compiled(claiming.claim(limited=False))
-CLAIM_LIMITED = Compiled(claiming.claim(limited=True))
-CLAIM_ANNOUNCED = Compiled(claiming.claim_announced())
-COMPLETE = Compiled(settling.complete(archived=True, with_results=False))
-COMPLETE_WITH_RESULTS = Compiled(settling.complete(archived=True, with_results=True))
-DISCARD = Compiled(settling.complete(archived=False, with_results=False))
-DISCARD_WITH_RESULTS = Compiled(settling.complete(archived=False, with_results=True))
-ENQUEUE_ONE = Compiled(enqueueing.enqueue(frozenset()))
-ANY_FROZEN = Compiled(frozen.ANY_FROZEN)
-END_FROZEN = Compiled(frozen.END_FROZEN)
-SWEEP = Compiled(claiming.sweep())
-SWEEP_ALL = Compiled(claiming.SWEEP_ALL)
-UPKEEP_DUE = Compiled(
-    select(
-        lease_statements.LOST_WORKERS.exists(),
-        exists().where(workflows.c.state == WorkflowState.RUNNING.value),
-        select(schedules.c.name).exists(),
-    )
-)
-
-
-@cache
-def enqueue_many(differing: frozenset[str]) -> Compiled:
-    """The enqueue of tasks that differ in these binds."""
-    return Compiled(enqueueing.enqueue(differing))
 
 
 class PostgresStore(Store):
@@ -133,9 +103,9 @@ class PostgresStore(Store):
             "marks": [level.mark for level in asked],
             "rooms": [level.room for level in asked],
         }
-        statement = CLAIM
+        statement = hot.CLAIM
         if limited := _limited(demand):
-            statement = CLAIM_LIMITED
+            statement = hot.CLAIM_LIMITED
             values |= {"limited": list(limited), "limits": list(limited.values())}
         claimed = await self._lease(statement, worker, demand, values)
         self.levels.advance(asked, claimed, demand)
@@ -158,16 +128,16 @@ class PostgresStore(Store):
         """Ask for all of it in one statement, which a transaction would make three."""
         now = time.monotonic()
         if now - self._asked_at > within:
-            [row] = await self._claims.fetch(UPKEEP_DUE)
+            [row] = await self._claims.fetch(hot.UPKEEP_DUE)
             self._upkeep_due, self._asked_at = UpkeepDue(*row), now
         return self._upkeep_due
 
     async def end_frozen_sessions(self) -> int:
         """Those that wait for the second half of a statement for longer than a call may take."""
         silence = self.options.call_timeout.total_seconds()
-        if not await self._claims.fetch(ANY_FROZEN, silence=silence):
+        if not await self._claims.fetch(hot.ANY_FROZEN, silence=silence):
             return 0
-        return sum(ended for (ended,) in await self._claims.fetch(END_FROZEN, silence=silence))
+        return sum(ended for (ended,) in await self._claims.fetch(hot.END_FROZEN, silence=silence))
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
@@ -222,10 +192,10 @@ class PostgresStore(Store):
 
     async def _add(self, tasks: Sequence[NewTask]) -> None:
         if len(tasks) == 1:
-            statement, values = ENQUEUE_ONE, enqueueing.new_values(tasks[0])
+            statement, values = hot.ENQUEUE_ONE, enqueueing.new_values(tasks[0])
         else:
             differing, values = enqueueing.values_of_many(tasks)
-            statement = enqueue_many(differing)
+            statement = hot.enqueue_many(differing)
         due_now = sorted({task.queue for task in tasks if not task.delay and task.at is None})
         await self._enqueues.fetch(statement, **values, channel=TASKS_CHANNEL, announced=due_now)
 
@@ -239,7 +209,7 @@ class PostgresStore(Store):
         unbounded = all(demand.room(queue) == demand.total for queue in announced)
         if not announced or not unbounded or not self.levels.exhausted or _limited(demand):
             return []
-        return await self._lease(CLAIM_ANNOUNCED, worker, demand, {"queues": sorted(announced)})
+        return await self._lease(hot.CLAIM_ANNOUNCED, worker, demand, {"queues": sorted(announced)})
 
     async def _lease(
         self, statement: Compiled, worker: str, demand: Demand, values: dict[str, Any]
@@ -269,9 +239,9 @@ class PostgresStore(Store):
             "leases": [one.task.lease for one in settlements],
         }
         keep = self.options.keep_completed
-        statement = COMPLETE if keep else DISCARD
+        statement = hot.COMPLETE if keep else hot.DISCARD
         if with_value:
-            statement = COMPLETE_WITH_RESULTS if keep else DISCARD_WITH_RESULTS
+            statement = hot.COMPLETE_WITH_RESULTS if keep else hot.DISCARD_WITH_RESULTS
             values |= settling.result_arrays(with_value)
         [(count, some)] = await self._settles.fetch(statement, expected=len(settlements), **values)
         return set(values["ids"] if count == len(settlements) else some or ())
@@ -287,8 +257,8 @@ class PostgresStore(Store):
 
     async def _fetch_levels(self, demand: Demand) -> list[Any]:
         if demand.others is not None:
-            return await self._claims.fetch(SWEEP_ALL)
-        return await self._claims.fetch(SWEEP, queues=[UNADOPTED, *demand.queues])
+            return await self._claims.fetch(hot.SWEEP_ALL)
+        return await self._claims.fetch(hot.SWEEP, queues=[UNADOPTED, *demand.queues])
 
     @property
     def _engine_url(self) -> URL:
