@@ -7,6 +7,7 @@ from datetime import timedelta
 from celers_worker.core.events import Events, FrozenSessionsEnded, TasksReaped
 from celers_worker.services.service import Service
 from celers_worker.store import Store, maintenance
+from celers_worker.store.base import UpkeepDue
 
 #: Looking through all tasks that run, for those whose worker's row is missing, is left to every
 #: so-many-th tick: rows do not vanish by themselves.
@@ -38,16 +39,16 @@ class Reaper(Service):
 
     async def tick(self) -> bool:
         """Reap a batch; True when there is another."""
-        if await self._reap():
-            return True
+        due = await self._store.upkeep_due()
+        more = await self._reap(due)
         # After it, so that a server on which nobody may end sessions still has a reaper.
-        if ended := await self._store.end_frozen_sessions():
+        if due.frozen_sessions and (ended := await self._store.end_frozen_sessions()):
             self.events.emit(FrozenSessionsEnded(ended))
-        return False
+        return more
 
-    async def _reap(self) -> bool:
+    async def _reap(self, due: UpkeepDue) -> bool:
         thorough = self._ticks % _THOROUGH == 0
-        if not thorough and not (await self._store.upkeep_due()).lost_workers:
+        if not thorough and not due.lost_workers:
             self._ticks += 1
             return False
         reaped = await self._store.run(

@@ -75,11 +75,12 @@ class Wakeup:
 
 @dataclass(frozen=True, slots=True)
 class UpkeepDue:
-    """Whether there may be workers that are lost, workflows that run, and schedules."""
+    """Whether there may be lost workers, workflows that run, schedules, and frozen sessions."""
 
     lost_workers: bool = True
     workflows: bool = True
     schedules: bool = True
+    frozen_sessions: bool = False
 
 
 class Store:

@@ -8,20 +8,33 @@ does too. All the while it has its locks.
 
 from __future__ import annotations
 
-from sqlalchemy import Double, TextClause, bindparam, text
+from typing import Any
 
-#: Sessions as ours, which we may end, and whose half a statement is older than *silence* seconds.
-_FROZEN = (
-    "datname = current_database() AND application_name = current_setting('application_name')"
-    " AND state = 'active' AND wait_event = 'ClientRead' AND pg_has_role(usesysid, 'USAGE')"
-    " AND state_change < clock_timestamp() - make_interval(secs => :silence)"
+from sqlalchemy import Double, Select, bindparam, column, func, literal_column, select, table
+
+from celers_worker.store import sql
+
+_sessions = table(
+    "pg_stat_activity",
+    *map(column, ("pid", "datname", "application_name", "usesysid", "state", "wait_event")),
+    column("state_change"),
 )
-_SILENCE = bindparam("silence", type_=Double)
-#: Whether there are any: the right to end them is only asked for when there are.
-ANY_FROZEN: TextClause = text(f"SELECT 1 FROM pg_stat_activity WHERE {_FROZEN} LIMIT 1").bindparams(
-    _SILENCE
-)
-END_FROZEN: TextClause = text(
-    # Not as a condition: in which order those are looked at, nobody promises.
-    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_FROZEN}"
-).bindparams(_SILENCE)
+
+
+def _frozen(*what: Any) -> Select[Any]:
+    """*what* of sessions as ours, which we may end, with half a statement older than *silence*."""
+    seconds = bindparam("silence", type_=Double)
+    return select(*what).where(
+        _sessions.c.datname == func.current_database(),
+        _sessions.c.application_name == func.current_setting("application_name"),
+        _sessions.c.state == "active",
+        _sessions.c.wait_event == "ClientRead",
+        func.pg_has_role(_sessions.c.usesysid, "USAGE"),
+        _sessions.c.state_change < sql.later(-seconds),
+    )
+
+
+#: Whether there are any: asked with what else may be due, and without the right to end them.
+ANY: Select[Any] = _frozen(literal_column("1"))
+#: Not as a condition: in which order those are looked at, nobody promises.
+END: Select[Any] = _frozen(func.pg_terminate_backend(_sessions.c.pid))

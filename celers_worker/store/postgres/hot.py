@@ -20,8 +20,7 @@ COMPLETE_WITH_RESULTS = Compiled(settling.complete(archived=True, with_results=T
 DISCARD = Compiled(settling.complete(archived=False, with_results=False))
 DISCARD_WITH_RESULTS = Compiled(settling.complete(archived=False, with_results=True))
 ENQUEUE_ONE = Compiled(enqueueing.enqueue(frozenset()))
-ANY_FROZEN = Compiled(frozen.ANY_FROZEN)
-END_FROZEN = Compiled(frozen.END_FROZEN)
+END_FROZEN = Compiled(frozen.END)
 SWEEP = Compiled(claiming.sweep())
 SWEEP_ALL = Compiled(claiming.SWEEP_ALL)
 UPKEEP_DUE = Compiled(
@@ -29,6 +28,7 @@ UPKEEP_DUE = Compiled(
         lease_statements.LOST_WORKERS.exists(),
         exists().where(workflows.c.state == WorkflowState.RUNNING.value),
         select(schedules.c.name).exists(),
+        frozen.ANY.exists(),
     )
 )
 

@@ -128,16 +128,14 @@ class PostgresStore(Store):
         """Ask for all of it in one statement, which a transaction would make three."""
         now = time.monotonic()
         if now - self._asked_at > within:
-            [row] = await self._claims.fetch(hot.UPKEEP_DUE)
+            [row] = await self._claims.fetch(hot.UPKEEP_DUE, silence=self._silence)
             self._upkeep_due, self._asked_at = UpkeepDue(*row), now
         return self._upkeep_due
 
     async def end_frozen_sessions(self) -> int:
         """Those that wait for the second half of a statement for longer than a call may take."""
-        silence = self.options.call_timeout.total_seconds()
-        if not await self._claims.fetch(hot.ANY_FROZEN, silence=silence):
-            return 0
-        return sum(ended for (ended,) in await self._claims.fetch(hot.END_FROZEN, silence=silence))
+        rows = await self._claims.fetch(hot.END_FROZEN, silence=self._silence)
+        return sum(ended for (ended,) in rows)
 
     async def wakeups(self) -> AsyncGenerator[Wakeup, None]:
         """LISTEN on a connection of its own until it breaks, which raises Unavailable."""
@@ -177,6 +175,11 @@ class PostgresStore(Store):
             arrays=arrays,
             local=pooling.limits(self.options) if self.options.pooled else None,
         )
+
+    @property
+    def _silence(self) -> float:
+        """In seconds: who has not gone on with a statement for so long is frozen."""
+        return self.options.call_timeout.total_seconds()
 
     @property
     def poll_pause(self) -> float:

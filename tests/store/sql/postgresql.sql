@@ -1384,26 +1384,15 @@ SELECT pg_notify($13::VARCHAR, announced.queue_name) AS pg_notify_1
 FROM unnest($14::TEXT[]) AS announced(queue_name)
 WHERE pg_try_advisory_xact_lock(1667591269, hashtext(announced.queue_name));
 
--- ANY_FROZEN, on asyncpg
-SELECT 1
-FROM pg_stat_activity
-WHERE datname = current_database()
-  AND application_name = current_setting('application_name')
-  AND state = 'active'
-  AND wait_event = 'ClientRead'
-  AND pg_has_role(usesysid, 'USAGE')
-  AND state_change < clock_timestamp() - make_interval(secs => $1::FLOAT)
-LIMIT 1;
-
 -- END_FROZEN, on asyncpg
-SELECT pg_terminate_backend(pid)
+SELECT pg_terminate_backend(pg_stat_activity.pid) AS pg_terminate_backend_1
 FROM pg_stat_activity
-WHERE datname = current_database()
-  AND application_name = current_setting('application_name')
-  AND state = 'active'
-  AND wait_event = 'ClientRead'
-  AND pg_has_role(usesysid, 'USAGE')
-  AND state_change < clock_timestamp() - make_interval(secs => $1::FLOAT);
+WHERE pg_stat_activity.datname = current_database()
+  AND pg_stat_activity.application_name = current_setting($1::VARCHAR)
+  AND pg_stat_activity.state = $2::VARCHAR
+  AND pg_stat_activity.wait_event = $3::VARCHAR
+  AND pg_has_role(pg_stat_activity.usesysid, $4::VARCHAR)
+  AND pg_stat_activity.state_change < (statement_timestamp() + make_interval(secs => -$5::FLOAT));
 
 -- SWEEP, on asyncpg
 WITH RECURSIVE level(queue_name, priority) AS (SELECT each.queue_name AS queue_name, (SELECT t.priority
@@ -1484,7 +1473,14 @@ SELECT EXISTS (SELECT celers_workers.id
       AND celers_workers.state != $1::VARCHAR) AS anon_1, EXISTS (SELECT *
     FROM celers_workflows
     WHERE celers_workflows.state = $2::VARCHAR) AS anon_2, EXISTS (SELECT celers_schedules.name
-    FROM celers_schedules) AS anon_3;
+    FROM celers_schedules) AS anon_3, EXISTS (SELECT 1
+    FROM pg_stat_activity
+    WHERE pg_stat_activity.datname = current_database()
+      AND pg_stat_activity.application_name = current_setting($3::VARCHAR)
+      AND pg_stat_activity.state = $4::VARCHAR
+      AND pg_stat_activity.wait_event = $5::VARCHAR
+      AND pg_has_role(pg_stat_activity.usesysid, $6::VARCHAR)
+      AND pg_stat_activity.state_change < (statement_timestamp() + make_interval(secs => -$7::FLOAT))) AS anon_4;
 
 -- enqueue_many, differing in ids, payloads, on asyncpg
 WITH added AS (INSERT INTO celers_tasks (id, task_name, payload, state, priority, max_retries, created_at,
