@@ -146,6 +146,8 @@ class Handler:
     def check_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, as they travel. Raises PayloadError if they do not fit."""
         if self.exact is not None and len(args) + len(kwargs) == len(self.exact):
+            if not args and kwargs.keys() == self.exact:
+                return dict(kwargs)
             named: dict[str, Any] = dict(zip(self.parameters.places, args, strict=False))
             named.update(kwargs)
             if named.keys() == self.exact:  # so none of them was given twice

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
+import msgspec
+
 from celers_worker.core.duration import Duration, parse_duration
 from celers_worker.core.errors import ConfigurationError
 from celers_worker.core.handler import Handler
@@ -96,12 +98,14 @@ class Options:
             check_complete(self._given)
         if handler is None:
             return NewTask(name=check_task_name(name), payload=payload, **self._fields)
-        defaults: dict[str, Any] = {
-            "queue": handler.queue,
-            "priority": handler.priority,
-            "max_retries": handler.max_retries,
-        }
-        return NewTask(name=handler.name, payload=payload, **(defaults | self._fields))
+        task = NewTask(
+            name=handler.name,
+            payload=payload,
+            queue=handler.queue,
+            priority=handler.priority,
+            max_retries=handler.max_retries,
+        )
+        return msgspec.structs.replace(task, **self._fields) if self._fields else task
 
 
 def _new_task_fields(given: Mapping[str, Any]) -> dict[str, Any]:
