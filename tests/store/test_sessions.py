@@ -11,7 +11,8 @@ from sqlalchemy import make_url, select, text
 from celers_worker.core.errors import Refused, StoreError, Unavailable
 from celers_worker.core.outcome import Settlement
 from celers_worker.core.task import TaskState
-from celers_worker.store import StoreOptions, inspect, make_direct_store, make_store
+from celers_worker.store import StoreOptions, inspect, make_direct_store, make_store, rights
+from celers_worker.store.grants import Role
 from celers_worker.store.levels import Levels
 from celers_worker.store.schema import tasks
 from tests import databases
@@ -313,3 +314,10 @@ async def test_the_smallest_pool_serves_every_kind_of_call_at_once(open_store):
             store.upkeep_due(),
         )
         await asyncio.gather(*(settle(store, task) for task in claimed))
+
+
+@POSTGRES
+async def test_a_worker_learns_what_it_may_do_behind_somebodys_lock(store, migrated_url):
+    with closing(databases.connect(migrated_url)) as another, another.transaction():
+        another.execute("LOCK TABLE celers_tasks IN EXCLUSIVE MODE")
+        await store.run(rights.check, Role.WORKER)
