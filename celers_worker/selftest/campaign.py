@@ -25,8 +25,9 @@ from celers_worker.selftest.tasks import PATIENT, QUEUE, app
 from celers_worker.store import DirectStore, StoreOptions, evidence, make_direct_store
 from celers_worker.store.premises import Place, end_sessions
 
-#: Seconds. Short ones, so that a minute is enough for many of them to run out.
-LEASE, REAP, GRACE = 3.0, 0.5, 2.0
+#: Seconds. Short ones, so that a minute is enough for many of them to run out; but three seconds
+#: without a turn at its file are no fault of SQLite's on a machine that is busy.
+LEASE, REAP, GRACE = 6.0, 0.5, 2.0
 #: From SIGTERM to the end of a worker: its graces, and what a busy machine adds.
 STOPS_WITHIN = 30.0
 #: The longest wait for something that must happen.

@@ -66,6 +66,7 @@ def _kill_between_send_and_answer(campaign: Campaign) -> int:
 
 
 def _end_sessions(campaign: Campaign) -> int:
+    campaign.any_worker()  # or there might be none
     return campaign.end_sessions()
 
 

@@ -23,7 +23,8 @@ ORDERS = {
     "SIGTERM, then SIGKILL": [signal.SIGTERM, signal.SIGKILL],
     "SIGTERM, frozen, continued": [signal.SIGTERM, signal.SIGSTOP, signal.SIGCONT],
 }
-GRACE = {"CELERS_WORKER_GRACE": "1s", "CELERS_WORKER_CANCEL_GRACE": "1s"}
+#: Far more than the tasks take: a thread that has not ended by then is left behind, and told of.
+GRACE = {"CELERS_WORKER_GRACE": "5s", "CELERS_WORKER_CANCEL_GRACE": "5s"}
 
 
 def test_a_worker_told_to_stop_at_any_moment_and_in_any_order_stops_and_loses_nothing(
