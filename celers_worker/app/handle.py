@@ -25,7 +25,7 @@ R = TypeVar("R")
 class EnqueuedTask(msgspec.Struct, Generic[R], frozen=True, eq=False, gc=False):
     """A task by its id. ``existing``: a live task had the unique key, and this is that one.
 
-    A struct that the collector leaves alone, as NewTask: there are as many.
+    A struct that the collector leaves alone, like NewTask: there are as many.
     """
 
     id: UUID

@@ -47,7 +47,7 @@ def test_a_handle_is_that_of_its_task_whoever_holds_it(app: Celers) -> None:
     assert handle != one
     assert repr(handle) == f"EnqueuedTask(id={one!r}, existing=False)"
     with pytest.raises(AttributeError):
-        handle.id = other  # type: ignore[misc]  # that is what is tested
+        handle.id = other  # type: ignore[misc]  # to assign to what is frozen is the test
 
 
 # --- results ---

@@ -16,8 +16,13 @@ from celers_worker.store import sql
 
 _sessions = table(
     "pg_stat_activity",
-    *map(column, ("pid", "datname", "application_name", "usesysid", "state", "wait_event")),
+    column("pid"),
+    column("datname"),
+    column("usesysid"),
+    column("application_name"),
+    column("state"),
     column("state_change"),
+    column("wait_event"),
 )
 
 
